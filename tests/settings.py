@@ -1,0 +1,32 @@
+"""Settings of the tests: a data folder of each test process's own, so that nothing is written to var/."""
+
+import atexit
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+FOLDER = Path(tempfile.mkdtemp(prefix="tideline-test-"))
+atexit.register(shutil.rmtree, FOLDER, ignore_errors=True)
+
+for name in (
+    "REDIS_URL",
+    "DATABASE_URL",
+    "SECRET_KEY",
+    "ALLOWED_HOSTS",
+    "TIME_ZONE",
+    "DEMO_PASSWORD",
+    "DEBUG",
+):
+    os.environ.pop(name, None)
+os.environ["DATA_DIR"] = str(FOLDER)
+
+from insurance_site.settings import *  # noqa: E402, F403
+
+(FOLDER / "static").mkdir()
+ALLOWED_HOSTS = ["*"]
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # Argon2 is slow by design
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.InMemoryStorage"},
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+}
