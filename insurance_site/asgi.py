@@ -1,0 +1,29 @@
+"""What uvicorn serves: live streams as coroutines, everything else as Django pages in threads."""
+
+from __future__ import annotations
+
+from a2wsgi import WSGIMiddleware
+from django.conf import settings
+
+from dashboard.live import stream
+from insurance_site.wsgi import application as wsgi_application
+
+pages = WSGIMiddleware(wsgi_application, workers=settings.PAGE_THREADS)
+
+
+async def application(scope: stream.Scope, receive: stream.Receive, send: stream.Send) -> None:
+    if scope["type"] == "lifespan":
+        await lifespan(receive, send)
+    elif scope["type"] == "http" and scope["path"] == "/live":
+        await stream.app(scope, receive, send)
+    else:
+        await pages(scope, receive, send)  # type: ignore[arg-type]
+
+
+async def lifespan(receive: stream.Receive, send: stream.Send) -> None:
+    await receive()
+    await stream.hub.start()
+    await send({"type": "lifespan.startup.complete"})
+    await receive()
+    await stream.hub.stop()
+    await send({"type": "lifespan.shutdown.complete"})
