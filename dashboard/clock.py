@@ -1,0 +1,50 @@
+"""Time: aware datetimes in UTC inside, one business time zone outside, deadlines in Unix milliseconds."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from django.conf import settings
+
+SECOND = 1_000
+MINUTE = 60 * SECOND
+HOUR = 60 * MINUTE
+DAY = 24 * HOUR
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+def now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def zone() -> ZoneInfo:
+    """The business's time zone (setting TIME_ZONE): its days begin and end there."""
+    return ZoneInfo(settings.TIME_ZONE)
+
+
+def today() -> date:
+    return now().astimezone(zone()).date()
+
+
+def moment(ms: int) -> datetime:
+    return datetime.fromtimestamp(ms / 1000, UTC)
+
+
+def ms(at: datetime) -> int:
+    return round(at.timestamp() * 1000)
+
+
+def end_of_day(day: date) -> int:
+    """The first millisecond after `day` in the business's zone: 23 or 25 hours away where clocks change."""
+    following = day + timedelta(days=1)
+    return ms(datetime(following.year, following.month, following.day, tzinfo=zone()))
+
+
+def iso(at: datetime) -> str:
+    """The customer's form of a moment: 2024-08-18T10:30:00Z."""
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,398 @@
+"""Every key name, as data: one `Family` for each kind of key, and a parser from a key back to what it is.
+
+A family is called to build a key (`policy_field("auto", "100001", "premium")`) and refuses what is not allowed in
+one. Families are tried in the order they stand here, so reserved words (`claim:temp`, `customer:multi_policy`,
+`metrics:...:agent`) are recognised before an identifier could be mistaken for them.
+
+Names outside `dash:` are the customer's contract; everything under `dash:` is ours and, unless its meaning says
+"permanent", can be rebuilt by `manage.py reindex`. `docs/data-layout.md` is held against this module by a test.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from functools import cached_property
+from string import Formatter
+from typing import Literal, NamedTuple
+
+Kind = Literal["string", "hash", "set", "zset"]
+
+MINUTE, HOUR, DAY = 60, 3_600, 86_400
+YEAR = 365 * DAY
+SEVEN_YEARS = 220_752_000
+
+PRODUCTS = ("auto", "home", "life")
+PERIODS = ("daily", "weekly", "monthly", "quarterly")
+DEVICES = ("mobile", "tablet")
+LOCKOUT_LEVELS = ("level1", "level2", "level3")
+RISKS = ("high", "medium", "low")
+
+POLICY_FIELDS = (
+    "details", "status", "premium", "premium_monthly", "customer", "agent", "effective_date", "expiration_date",
+    "deductible", "vehicle", "vehicle_vin", "coverage_limits", "property_address", "property_value", "coverage_type",
+    "coverage_amount", "term_years", "quote",
+)  # fmt: skip
+QUOTE_FIELDS = (
+    "customer", "agent", "created", "premium", "premium_monthly", "risk_level", "vehicle", "vehicle_vin",
+    "coverage_limits", "deductible", "property_address", "property_value", "coverage_type", "coverage_amount",
+    "term_years", "medical_exam_required",
+)  # fmt: skip
+CUSTOMER_FIELDS = (
+    "profile", "address", "risk_score", "credit_score", "customer_since", "communication_preference",
+    "marketing_opt_in", "preferred_agent", "payment_method", "policies", "policy_count", "total_premium",
+    "last_login", "login_count", "last_payment",
+)  # fmt: skip
+CLAIM_TEMP_FIELDS = ("reporter", "incident_date", "location", "policy", "customer", "agent", "estimated_amount")
+INVESTIGATION_FIELDS = ("adjuster", "status", "estimated_amount", "notes")
+CLAIM_FIELDS = (
+    "details", "final_amount", "status", "approval_date", "denial_date", "denial_reason", "reporter", "incident_date",
+    "location", "policy", "customer", "agent", "adjuster", "estimated_amount",
+)  # fmt: skip
+PORTAL_FIELDS = ("device", "permissions", "last_activity", "activity_level", "address")
+WORKSTATION_FIELDS = (
+    "permissions", "branch_access", "product_access", "quotes_today", "policies_sold_today", "customer_calls_today",
+    "last_activity", "device", "address",
+)  # fmt: skip
+METRICS = (
+    "policies_sold", "revenue", "claims_filed", "quotes_generated", "customer_acquisition", "claims_ratio",
+    "growth_rate", "customer_retention",
+)  # fmt: skip
+
+# An identifier holds no delimiter of key names (:), of globs (*?[]^\), of hash tags ({}), of text values (|), of lists
+# (,) or of addresses (/), no white space and no control characters. isprintable() refuses the invisible rest.
+_IDENTIFIER = r"[^\s:*?\[\]^\\{}|,/\x00-\x1f\x7f]{1,64}"
+_is_identifier = re.compile(_IDENTIFIER).fullmatch
+
+_SLOTS = {
+    "product": "|".join(PRODUCTS),
+    "date": r"\d{4}-\d\d-\d\d",
+    "week": r"\d{4}-W\d\d",
+    "month": r"\d{4}-\d\d",
+    "quarter": r"\d{4}-Q[1-4]",
+    # One key a day in the document; ours add the time and randomness, so that no change overwrites another.
+    "stamp": r"\d{8}(?:T\d{9}-[0-9a-f]{8})?",
+    "device": "|".join(DEVICES),
+    "level": "|".join(LOCKOUT_LEVELS),
+    "risk": "|".join(RISKS),
+    "metric": "|".join(METRICS),
+    "cell": r"[^\s:*?\[\]^\\{}|/]+",
+    "rest": r".+",
+}
+_RESERVED = {"claim": {"temp"}, "customer": {"multi_policy"}}
+
+
+def is_identifier(text: str) -> bool:
+    """Whether `text` may stand in a key name: 1 to 64 printable characters, no delimiter, no white space."""
+    return bool(_is_identifier(text)) and text.isprintable()
+
+
+class BadIdentifier(ValueError):
+    """A part that must not stand in a key name."""
+
+
+class Parsed(NamedTuple):
+    """A key, recognised: its family and the parts in its name, e.g. {"product": "auto", "number": "100001"}."""
+
+    family: Family
+    parts: dict[str, str]
+
+    @property
+    def subject(self) -> str | None:
+        """The thing this key is a part of, e.g. `auto:100001`; None where it is none of the live areas' things."""
+        return self.family.subject.format(**self.parts) if self.family.subject else None
+
+
+@dataclass(frozen=True, eq=False)
+class Family:
+    """One kind of key.
+
+    pattern   e.g. `policy:{product}:{number}:{field}`; a slot is of the form _SLOTS gives it, else an identifier
+    kind      the Redis type
+    lives     seconds from its writing, (shortest, longest); None: for ever
+    meaning   one sentence
+    area      the part of the dashboard that shows it: quotes, policies, claims, sessions, metrics, customers, security
+    subject   pattern of the thing it belongs to
+    fields    what `{field}` may be
+    """
+
+    pattern: str
+    kind: Kind
+    lives: tuple[int, int] | None
+    meaning: str
+    area: str = ""
+    subject: str = ""
+    fields: tuple[str, ...] = field(default=())
+
+    @cached_property
+    def slots(self) -> tuple[str, ...]:
+        return tuple(name for _, name, _, _ in Formatter().parse(self.pattern) if name)
+
+    @cached_property
+    def _slot_forms(self) -> tuple[re.Pattern[str], ...]:
+        return tuple(re.compile(self._form(slot)) for slot in self.slots)
+
+    @cached_property
+    def regex(self) -> re.Pattern[str]:
+        out = ""
+        for literal, slot, _, _ in Formatter().parse(self.pattern):
+            out += re.escape(literal) + (f"(?P<{slot}>{self._form(slot)})" if slot else "")
+        return re.compile(out)
+
+    def __call__(self, *parts: str) -> str:
+        """The key's name. Raises BadIdentifier for a part that may not stand in it."""
+        if len(parts) != len(self.slots):
+            raise TypeError(f"{self.pattern} takes {len(self.slots)} parts, not {len(parts)}")
+        for slot, form, part in zip(self.slots, self._slot_forms, parts, strict=True):
+            if not form.fullmatch(part) or not self._allowed(slot, part):
+                raise BadIdentifier(f"{part[:80]!r} cannot be the {slot} in {self.pattern}")
+        return self.pattern.format(**dict(zip(self.slots, parts, strict=True)))
+
+    def match(self, key: str) -> dict[str, str] | None:
+        found = self.regex.fullmatch(key)
+        if not found or not all(self._allowed(slot, part) for slot, part in found.groupdict().items()):
+            return None
+        return found.groupdict()
+
+    def _form(self, slot: str) -> str:
+        return "|".join(self.fields) if slot == "field" else _SLOTS.get(slot, _IDENTIFIER)
+
+    def _allowed(self, slot: str, part: str) -> bool:
+        if slot in ("field", "rest") or slot in _SLOTS:
+            return True
+        return part.isprintable() and part not in _RESERVED.get(self.pattern.partition(":")[0], ())
+
+
+_POLICY, _QUOTE = "{product}:{number}", "{product}:{number}"
+_QUOTE_LIFE = (3 * MINUTE, HOUR)
+
+# --- policies, lines 5-45 and 318-330 of the customer's document
+policy_field = Family(
+    "policy:{product}:{number}:{field}", "string", None, "One fact of a policy kept as strings.",
+    "policies", _POLICY, POLICY_FIELDS,
+)  # fmt: skip
+policy = Family(
+    "policy:{product}:{number}", "hash", None, "A policy kept as one hash, with the same fields.",
+    "policies", _POLICY,
+)  # fmt: skip
+location_policies = Family(
+    "location:{city}:{zip}:policies", "string", None, "Policies in a ZIP area, as a comma list of type:number.",
+    "customers",
+)  # fmt: skip
+location_risk = Family("location:{city}:{zip}:risk_score", "string", None, "Risk score of a ZIP area.", "customers")
+
+# --- customers
+multi_policy = Family("customer:multi_policy", "set", None, "Customers that hold more than one policy.", "customers")
+customer_field = Family(
+    "customer:{customer}:{field}", "string", None, "One fact of a customer; texts use | and then the first colon.",
+    "customers", "{customer}", CUSTOMER_FIELDS,
+)  # fmt: skip
+segment = Family("segment:{segment}", "set", None, "Customers of one risk segment; exclusive.", "customers")
+tier = Family("tier:{tier}", "set", None, "Customers of one lifetime value tier; exclusive.", "customers")
+
+# --- quotes
+quote = Family(
+    "quote:{product}:{number}", "string", _QUOTE_LIFE, "A quote's root: one line of text; the quote lives while it does.",
+    "quotes", _QUOTE,
+)  # fmt: skip
+quote_field = Family(
+    "quote:{product}:{number}:{field}", "string", _QUOTE_LIFE, "One fact of a quote; ends with its root.",
+    "quotes", _QUOTE, QUOTE_FIELDS,
+)  # fmt: skip
+underwriting_assessment = Family(
+    "underwriting:assessment:{number}", "string", (HOUR, HOUR), "Underwriter's assessment of a life quote.",
+    "quotes", "life:{number}",
+)  # fmt: skip
+underwriting_exam = Family(
+    "underwriting:medical_exam:{number}", "string", (2 * HOUR, 90 * DAY),
+    "Medical examination of a life quote; lives to the later of appointment and quote.", "quotes", "life:{number}",
+)  # fmt: skip
+
+# --- sessions: portal, workstation and the devices are sessions, the rest are attributes of one
+portal = Family(
+    "session:customer:{person}:portal", "string", (15 * MINUTE, 2 * HOUR), "A customer's portal session.",
+    "sessions", "customer:{person}:portal",
+)  # fmt: skip
+portal_field = Family(
+    "session:customer:{person}:{field}", "string", (15 * MINUTE, 2 * HOUR), "One attribute of a portal session.",
+    "sessions", "customer:{person}:portal", PORTAL_FIELDS,
+)  # fmt: skip
+device_session = Family(
+    "session:{device}:{person}:{id}", "string", (2 * HOUR, 2 * HOUR), "A customer's session in the mobile or tablet app.",
+    "sessions", "{device}:{person}:{id}",
+)  # fmt: skip
+workstation = Family(
+    "session:agent:{person}:workstation", "string", (8 * HOUR, 8 * HOUR), "A staff member's session: the working day.",
+    "sessions", "agent:{person}:workstation",
+)  # fmt: skip
+workstation_field = Family(
+    "session:agent:{person}:{field}", "string", (8 * HOUR, 8 * HOUR), "One attribute of a workstation session.",
+    "sessions", "agent:{person}:workstation", WORKSTATION_FIELDS,
+)  # fmt: skip
+
+# --- claims: temporary record, investigation, permanent record
+_CLAIM = "{claim}"
+claim_temp = Family(
+    "claim:temp:{claim}", "string", (7 * DAY, 30 * DAY), "A claim as first reported; carried along once assigned.",
+    "claims", _CLAIM,
+)  # fmt: skip
+claim_temp_field = Family(
+    "claim:temp:{claim}:{field}", "string", (7 * DAY, 30 * DAY), "One fact of a reported claim.",
+    "claims", _CLAIM, CLAIM_TEMP_FIELDS,
+)  # fmt: skip
+claim_field = Family(
+    "claim:{claim}:{field}", "string", None, "One fact of a decided claim, for ever.", "claims", _CLAIM, CLAIM_FIELDS
+)
+investigation = Family(
+    "investigation:{claim}", "string", (30 * DAY, 30 * DAY), "An investigation in one line; permanent once decided.",
+    "claims", _CLAIM,
+)  # fmt: skip
+investigation_field = Family(
+    "investigation:{claim}:{field}", "string", (30 * DAY, 30 * DAY), "One fact of an investigation.",
+    "claims", _CLAIM, INVESTIGATION_FIELDS,
+)  # fmt: skip
+
+
+# --- metrics: company, department (product) and agent, in four periods
+def _metric_families(period: str, slot: str, retention: int) -> dict[str, Family]:
+    head = f"metrics:{period}:{{{slot}}}"
+    return {
+        "agent": Family(
+            head + ":agent:{agent}:{metric}", "string", (retention, 2 * YEAR // 5), f"An agent's {period} figure.", "metrics"
+        ),
+        "department": Family(
+            head + ":{product}:{metric}", "string", (retention, 2 * YEAR // 5), f"A department's {period} figure.", "metrics"
+        ),
+        "company": Family(
+            head + ":{metric}", "string", (retention, 2 * YEAR // 5), f"The company's {period} figure.", "metrics"
+        ),
+    }
+
+
+METRIC_RETENTION = {"daily": DAY, "weekly": 7 * DAY, "monthly": 30 * DAY, "quarterly": 90 * DAY}
+_daily = _metric_families("daily", "date", METRIC_RETENTION["daily"])
+daily_agent_metric, daily_department_metric, daily_metric = _daily.values()
+_weekly = _metric_families("weekly", "week", METRIC_RETENTION["weekly"])
+weekly_agent_metric, weekly_department_metric, weekly_metric = _weekly.values()
+_monthly = _metric_families("monthly", "month", METRIC_RETENTION["monthly"])
+monthly_agent_metric, monthly_department_metric, monthly_metric = _monthly.values()
+_quarterly = _metric_families("quarterly", "quarter", METRIC_RETENTION["quarterly"])
+quarterly_agent_metric, quarterly_department_metric, quarterly_metric = _quarterly.values()
+
+# --- security
+failed_logins = Family(
+    "security:failed_logins:{person}", "string", (5 * MINUTE, DAY + 5 * MINUTE), "Failed sign-ins in five minutes.",
+    "security", "{person}",
+)  # fmt: skip
+lockout = Family(
+    "security:lockout:{person}:{level}", "string", (15 * MINUTE, DAY), "Sign-in closed for an account.",
+    "security", "{person}",
+)  # fmt: skip
+password_reset = Family(
+    "security:password_reset:{person}:{token}", "string", (15 * MINUTE, 15 * MINUTE), "A password reset token.",
+    "security", "{person}",
+)  # fmt: skip
+two_factor = Family(
+    "security:2fa:{person}:{code}", "string", (5 * MINUTE, 5 * MINUTE), "A second factor code.", "security", "{person}"
+)
+
+# --- audit and compliance
+policy_audit = Family(
+    "audit:policy:{product}:{number}:change:{stamp}", "string", (YEAR, YEAR), "A change to a policy: what, by whom.",
+    "policies", _POLICY,
+)  # fmt: skip
+quote_audit = Family(
+    "audit:quote:{product}:{number}:change:{stamp}", "string", (YEAR, YEAR), "A change to a quote (ours).",
+    "quotes", _QUOTE,
+)  # fmt: skip
+claim_audit = Family(
+    "audit:claim:{claim}:change:{stamp}", "string", (YEAR, YEAR), "A step in a claim's life (ours).", "claims", _CLAIM
+)
+session_audit = Family(
+    "audit:session:{person}:change:{stamp}", "string", (YEAR, YEAR), "A session ended by an admin (ours).", "security"
+)
+access_audit = Family(
+    "audit:access:customer:{customer}:{stamp}", "string", (90 * DAY, 90 * DAY), "Who looked at a customer.",
+    "customers", "{customer}",
+)  # fmt: skip
+payment_audit = Family(
+    "audit:payment:transaction:{transaction}", "string", (SEVEN_YEARS, SEVEN_YEARS + 3 * DAY), "A payment.", "customers"
+)
+compliance_review = Family(
+    "compliance:review:policy:{product}:{number}", "string", (30 * DAY, 30 * DAY), "A policy under regulatory review.",
+    "policies", _POLICY,
+)  # fmt: skip
+
+# --- ours
+agents = Family("dash:agents", "hash", None, "Branch of each agent, copied from the accounts.")
+index = Family(
+    "dash:index:{area}:{cell}:{sort}", "zset", None, "Members of one cell of a list, by score; a hint, never the truth."
+)
+indexed = Family("dash:indexed:{area}:{bucket}", "hash", None, "The facets under which each member stands in the index.")
+history = Family("dash:history:{area}:{cell}", "zset", (YEAR, YEAR), "Audit keys of one thing, by Unix ms.")
+metric_agents = Family("dash:metric-agents:{date}", "set", (DAY, 2 * DAY), "Agents that have a figure on that day.")
+token = Family("dash:token:{digest}", "string", (DAY, DAY), "Result of a form sent once, so that a repeat gets it again.")
+sequence = Family("dash:sequence:{thing}", "string", None, "The last number given to a quote, policy or claim.")
+quote_terms = Family(
+    "dash:quote:{product}:{number}", "hash", _QUOTE_LIFE, "A quote's lifetime in ms and its extensions; ends with it."
+)
+quote_outcome = Family(
+    "dash:outcome:{product}:{number}", "string", (30 * DAY, 30 * DAY), "How a quote ended: bound or withdrawn, by whom."
+)
+tombstone = Family(
+    "dash:tombstone:{person}", "string", (8 * HOUR, 8 * HOUR), "Who ended a staff member's session, and why."
+)
+lease = Family("dash:lease:{work}", "string", (5, 5), "Which process does this work now.")
+follower_status = Family("dash:follower", "hash", (MINUTE, MINUTE), "State of the live follower.")
+scratch = Family("dash:scratch:{id}", "zset", (5, 5), "Intersection of two cells, within one transaction.")
+web_session = Family("dash:cache:{rest}", "string", (8 * HOUR, 14 * DAY), "The web framework's sessions.")
+
+LIVE_CHANNEL = "dash:live"
+
+CATALOGUE: dict[str, Family] = {name: value for name, value in list(globals().items()) if isinstance(value, Family)}
+
+_by_prefix: dict[str, list[Family]] = {}
+for _family in CATALOGUE.values():
+    _by_prefix.setdefault(_family.pattern.partition(":")[0], []).append(_family)
+
+# Key names whose changes the follower hears of; `dash:` is left out, so our own bookkeeping makes no noise.
+FOLLOWED_PREFIXES = tuple(sorted(prefix for prefix in _by_prefix if prefix != "dash"))
+
+
+def parse(key: str) -> Parsed | None:
+    """What a key is, or None when the catalogue does not know it. Never raises, whatever the name holds."""
+    for family in _by_prefix.get(key.partition(":")[0], ()):
+        parts = family.match(key)
+        if parts is not None:
+            return Parsed(family, parts)
+    return None
+
+
+def policy_keys(product: str, number: str) -> list[str]:
+    """Every key that may hold a part of this policy: the hash first, then the strings."""
+    return [policy(product, number), *(policy_field(product, number, name) for name in POLICY_FIELDS)]
+
+
+def quote_keys(product: str, number: str) -> list[str]:
+    """Every key of a quote: the root first. The underwriting keys of a life quote have deadlines of their own."""
+    return [quote(product, number), *(quote_field(product, number, name) for name in QUOTE_FIELDS)]
+
+
+def claim_temp_keys(claim: str) -> list[str]:
+    return [claim_temp(claim), *(claim_temp_field(claim, name) for name in CLAIM_TEMP_FIELDS)]
+
+
+def investigation_keys(claim: str) -> list[str]:
+    return [investigation(claim), *(investigation_field(claim, name) for name in INVESTIGATION_FIELDS)]
+
+
+def claim_keys(claim: str) -> list[str]:
+    return [claim_field(claim, name) for name in CLAIM_FIELDS]
+
+
+def portal_keys(person: str) -> list[str]:
+    return [portal(person), *(portal_field(person, name) for name in PORTAL_FIELDS)]
+
+
+def workstation_keys(person: str) -> list[str]:
+    return [workstation(person), *(workstation_field(person, name) for name in WORKSTATION_FIELDS)]

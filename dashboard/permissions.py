@@ -1,0 +1,91 @@
+"""Who may do what, and loaders that cannot be called without asking: 404 to strangers, 403 to readers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import wraps
+from typing import Any, Literal
+
+from django.http import HttpRequest, HttpResponse
+
+from dashboard import keys, redis
+from dashboard.errors import Forbidden, NotFound
+from dashboard.repository import policies
+from dashboard.repository.agents import Scope
+
+Role = Literal["agent", "supervisor", "admin"]
+ROLES: tuple[Role, ...] = ("agent", "supervisor", "admin")
+
+Ability = Literal[
+    "create_quotes", "bind_policies", "edit_policies", "process_claims", "exceed_extensions",
+    "view_company_metrics", "manage_sessions", "unlock_accounts",
+]  # fmt: skip
+_BUSINESS: frozenset[Ability] = frozenset(("create_quotes", "bind_policies", "edit_policies", "process_claims"))
+ABILITIES: dict[Role, frozenset[Ability]] = {
+    "agent": _BUSINESS,
+    "supervisor": _BUSINESS | {"exceed_extensions", "view_company_metrics"},
+    "admin": frozenset(("view_company_metrics", "manage_sessions", "unlock_accounts")),
+}
+
+
+@dataclass(frozen=True)
+class Viewer:
+    """The person behind a request. `deadline`: Unix ms at which their workstation session ends."""
+
+    id: str
+    name: str
+    role: Role
+    branch: str
+    scope: Scope
+    deadline: int
+
+    def may(self, ability: Ability) -> bool:
+        return ability in ABILITIES[self.role]
+
+    @property
+    def shares_with(self) -> tuple[object, ...]:
+        """People for whom this is equal see the same lists, so one rendering serves them all."""
+        branches = self.scope.branches
+        return self.role, None if branches is None else tuple(sorted(branches)), tuple(sorted(self.scope.products))
+
+
+View = Callable[..., HttpResponse]
+
+
+def requires(ability: Ability) -> Callable[[View], View]:
+    """Refuse the view to people without this ability."""
+
+    def decorate(view: View) -> View:
+        @wraps(view)
+        def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+            if not viewer_of(request).may(ability):
+                raise Forbidden("Your role does not allow this.")
+            return view(request, *args, **kwargs)
+
+        return guarded
+
+    return decorate
+
+
+def viewer_of(request: HttpRequest) -> Viewer:
+    """The signed-in person; the middleware lets nobody else reach a view that asks."""
+    return request.viewer  # type: ignore[attr-defined,no-any-return]
+
+
+def policy_for(viewer: Viewer, product: str, number: str) -> policies.Policy:
+    """A policy this person may see. Raises NotFound."""
+    _known(product, number)
+    found = policies.get(redis.client(), product, number)
+    _visible(viewer, product, found.branch, f"There is no {product} policy {number}.")
+    return found
+
+
+def _known(product: str, *identifiers: str) -> None:
+    if product not in keys.PRODUCTS or not all(keys.is_identifier(each) for each in identifiers):
+        raise NotFound("There is nothing under this address.")
+
+
+def _visible(viewer: Viewer, product: str | None, branch: str, otherwise: str) -> None:
+    if not viewer.scope.sees(product, branch):
+        raise NotFound(otherwise)

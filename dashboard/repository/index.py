@@ -1,0 +1,363 @@
+"""Lists over a million things without looking at a million: sorted sets, one for each cell of a list.
+
+A thing has *facets* (branch, product, status, ...). A *pattern* is a tuple of facets; for each pattern the thing
+stands in exactly one *cell*, e.g. `branch=dallas,product=auto`, once for each way of sorting. A page is a merge of a
+few cells: each is asked for one page by score, in one pipeline. The cost depends on the cells, never on the things.
+
+    dash:index:policies:branch=dallas,product=auto:expiry   zset  member auto:100001, score as the aggregate says
+    dash:indexed:policies:auto.1000                         hash  auto:100001 -> facets and a seal over the scores
+
+The second says where a member stands, so that it can be taken out when its facets change without anybody knowing what
+they were. Scores should be nearly unique within a cell: pages are cut by (score, member), so that a page stays where it
+is while others come and go.
+
+Everything here is a hint. Readers skip and prune what is gone; `manage.py reindex` makes it anew.
+"""
+
+from __future__ import annotations
+
+import heapq
+import re
+import uuid
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product as combinations
+from typing import Any, Generic, Protocol, TypeVar
+
+from redis import Redis
+
+from dashboard import keys
+
+T = TypeVar("T")
+
+Cell = tuple[str, ...]
+"""Names of the cells (without area and sort) whose intersection is meant; mostly just one."""
+
+Wanted = Mapping[str, Sequence[str]]
+"""What a list is restricted to: the values allowed for each facet."""
+
+UNKNOWN = ""
+"""A facet's value where the thing has none, or one that cannot stand in a key name."""
+
+NEVER = 9_000_000_000_000_000
+"""Score of what has no end; below 2^53, so exact."""
+
+_TIES = 8
+"""How many members of equal score a page may be cut between."""
+
+
+class Recorder(Protocol):
+    """A Change, or a pipeline behind `Pipe`: takes plain commands."""
+
+    def record(self, *command: Any) -> None: ...
+
+
+class Pipe:
+    """Lets a pipeline stand where a Change is expected."""
+
+    def __init__(self, pipeline: Any) -> None:
+        self.pipeline = pipeline
+
+    def record(self, *command: Any) -> None:
+        self.pipeline.execute_command(*command)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Where a thing stands: its facets, and a score for each way of sorting."""
+
+    facets: Mapping[str, str]
+    scores: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Cursor:
+    """A place between two rows: the page after it, or before it."""
+
+    score: float
+    member: str
+    before: bool = False
+
+    def __str__(self) -> str:
+        return f"{'<' if self.before else '>'}{self.score:.0f}~{self.member}"
+
+    @classmethod
+    def parse(cls, text: str | None) -> Cursor | None:
+        found = re.fullmatch(r"([<>])(-?\d{1,17})~([^\s]{1,200})", text or "")
+        return cls(float(found[2]), found[3], found[1] == "<") if found else None
+
+
+@dataclass(frozen=True)
+class Slice:
+    """One page of members, with their scores; `first` is the rank of the first one (1 is the top), `total` counts all."""
+
+    members: tuple[str, ...]
+    scores: tuple[float, ...]
+    first: int
+    total: int
+    previous: Cursor | None
+    next: Cursor | None
+
+
+@dataclass(frozen=True)
+class Page(Generic[T]):
+    """One page of things: `first` is the rank of the first row (0 when empty), `total` counts the whole list."""
+
+    rows: list[T]
+    first: int
+    total: int
+    previous: Cursor | None
+    next: Cursor | None
+
+    @property
+    def last(self) -> int:
+        return self.first + len(self.rows) - 1 if self.rows else 0
+
+
+class Index:
+    """The cells of one area."""
+
+    def __init__(
+        self,
+        area: str,
+        *,
+        patterns: Sequence[tuple[str, ...]],
+        sorts: Sequence[str],
+        domains: Mapping[str, Sequence[str]],
+    ) -> None:
+        """`domains`: all values of a facet, for those that a list may leave open."""
+        self.area = area
+        self.patterns = tuple(patterns)
+        self.sorts = tuple(sorts)
+        self.domains = domains
+        self.facets = tuple(dict.fromkeys(facet for pattern in patterns for facet in pattern))
+
+    # -- writing
+
+    def put(self, to: Recorder, member: str, entry: Entry | None, known: str | None, *, force: bool = False) -> bool:
+        """Record the commands that bring `member` from where it is `known` to stand (from `known_places`) to `entry`,
+        or out of the index for None. Whether there was anything to do; `force` writes even what seems to stand.
+        """
+        if entry is None:
+            if known is None:
+                return False
+            self._take_out(to, member, self._cells(self._facets_of(known)))
+            to.record("HDEL", self._place_key(member), member)
+            return True
+        place = self._place(entry)
+        if place == known and not force:
+            return False
+        cells = self._cells(entry.facets)
+        if known is not None:
+            self._take_out(to, member, self._cells(self._facets_of(known)) - cells)
+        for cell in sorted(cells):
+            for sort in self.sorts:
+                to.record("ZADD", self.key(cell, sort), f"{entry.scores[sort]:.0f}", member)
+        to.record("HSET", self._place_key(member), member, place)
+        return True
+
+    def evict(self, client: Redis, members: Sequence[str], wanted: Wanted) -> None:
+        """Take members out of the cells that a list was read from, where they have no business. One round trip."""
+        pipe = client.pipeline(transaction=False)
+        for name in {name for cell in self.plan(wanted) for name in cell}:
+            for sort in self.sorts:
+                pipe.zrem(self.key(name, sort), *members)
+        pipe.execute()
+
+    def known_places(self, client: Redis, members: Sequence[str]) -> dict[str, str | None]:
+        """Where the index has these members, as `put` wants it. One round trip."""
+        pipe = client.pipeline(transaction=False)
+        for member in members:
+            pipe.hget(self._place_key(member), member)
+        return dict(zip(members, pipe.execute(), strict=True))
+
+    def key(self, cell: str, sort: str) -> str:
+        return keys.index(self.area, cell, sort)
+
+    def cell(self, **facets: str) -> str:
+        """A cell's name from its facets, in the pattern's order."""
+        return _cell_name(facets)
+
+    def _take_out(self, to: Recorder, member: str, cells: Iterable[str]) -> None:
+        for cell in sorted(cells):
+            for sort in self.sorts:
+                to.record("ZREM", self.key(cell, sort), member)
+
+    def _cells(self, facets: Mapping[str, str]) -> set[str]:
+        return {_cell_name({facet: facets.get(facet, UNKNOWN) for facet in pattern}) for pattern in self.patterns}
+
+    def _place_key(self, member: str) -> str:
+        # About a hundred neighbours share a small hash, which Redis keeps packed: a third of the memory of one large one.
+        head, number = _tail_number(member)
+        return keys.indexed(self.area, f"{head}{number // 100}" if number is not None else f"x{_crc(member) % 512}")
+
+    def _place(self, entry: Entry) -> str:
+        facets = "|".join(clean(entry.facets.get(facet, UNKNOWN)) for facet in self.facets)
+        seal = _crc(",".join(f"{entry.scores[sort]:.0f}" for sort in self.sorts))
+        return f"{facets}|{seal:x}"
+
+    def _facets_of(self, place: str) -> dict[str, str]:
+        return dict(zip(self.facets, place.split("|"), strict=False))
+
+    # -- reading
+
+    def plan(self, wanted: Wanted) -> list[Cell]:
+        """The cells to merge for a list restricted to `wanted`. Where no pattern has all its facets, two or more
+        patterns' cells are intersected.
+        """
+        chosen: list[tuple[str, ...]] = []
+        open_facets = set(wanted)
+        while open_facets or not chosen:
+            usable = [p for p in self.patterns if all(f in wanted or f in self.domains for f in p)]
+            best = max(usable, key=lambda p: (len(open_facets & set(p)), -self._width(p, wanted)))
+            if open_facets and not open_facets & set(best):
+                raise LookupError(f"no pattern of {self.area} has {sorted(open_facets)}")
+            chosen.append(best)
+            open_facets -= set(best)
+        facets = tuple(dict.fromkeys(facet for pattern in chosen for facet in pattern))
+        values = [wanted[facet] if facet in wanted else self.domains[facet] for facet in facets]
+        cells = []
+        for combination in combinations(*values):
+            named = dict(zip(facets, combination, strict=True))
+            cells.append(tuple(_cell_name({facet: named[facet] for facet in pattern}) for pattern in chosen))
+        return cells
+
+    def _width(self, pattern: tuple[str, ...], wanted: Wanted) -> int:
+        width = 1
+        for facet in pattern:
+            width *= len(wanted[facet]) if facet in wanted else len(self.domains[facet])
+        return width
+
+    def page(
+        self,
+        client: Redis,
+        wanted: Wanted,
+        sort: str,
+        size: int,
+        *,
+        cursor: Cursor | None = None,
+        descending: bool = False,
+        low: float | None = None,
+        high: float | None = None,
+    ) -> Slice:
+        """One page in one round trip: at most `size` members from each cell, and two counts for each."""
+        floor, ceiling = _bound(low, "-inf"), _bound(high, "+inf")
+        backwards = bool(cursor and cursor.before) != descending
+        start, stop = (ceiling, floor) if backwards else (floor, ceiling)
+        passed = "(-inf", "(-inf"
+        if cursor:
+            start = f"{cursor.score:.0f}"
+            passed = (f"({start}", ceiling) if descending else (floor, f"({start}")
+        cells = self.plan(wanted)
+        pipe = client.pipeline(transaction=any(len(cell) > 1 for cell in cells))
+        names, scratch = self._sources(pipe, cells, sort)
+        for name in names:
+            pipe.zrange(name, start, stop, byscore=True, desc=backwards, offset=0, num=size + 1 + _TIES, withscores=True)
+            pipe.zcount(name, floor, ceiling)
+            pipe.zcount(name, *passed)
+        if scratch:
+            pipe.unlink(*scratch)
+        answers = pipe.execute()[len(scratch) :][: 3 * len(names)]
+        merged = self._merge(answers[0::3], backwards)
+        found = self._cut(merged, size, sum(answers[1::3]), sum(answers[2::3]), cursor, descending)
+        if cursor and cursor.before and len(found.members) < size and found.total > len(found.members):
+            return self.page(client, wanted, sort, size, descending=descending, low=low, high=high)
+        return found
+
+    def count(self, client: Redis, queries: Sequence[tuple[Wanted, str, float | None, float | None]]) -> list[int]:
+        """How many there are for each (wanted, sort, low, high). One round trip for all; no intersections."""
+        pipe = client.pipeline(transaction=False)
+        widths = []
+        for wanted, sort, low, high in queries:
+            cells = self.plan(wanted)
+            widths.append(len(cells))
+            for (name,) in cells:
+                pipe.zcount(self.key(name, sort), _bound(low, "-inf"), _bound(high, "+inf"))
+        answers = iter(pipe.execute())
+        return [sum(next(answers) for _ in range(width)) for width in widths]
+
+    def _sources(self, pipe: Any, cells: Sequence[Cell], sort: str) -> tuple[list[str], list[str]]:
+        """The sorted sets to read; intersections are made within the same MULTI and dropped at its end."""
+        names, scratch = [], []
+        for cell in cells:
+            if len(cell) == 1:
+                names.append(self.key(cell[0], sort))
+                continue
+            name = keys.scratch(uuid.uuid4().hex)
+            pipe.zinterstore(name, [self.key(part, sort) for part in cell], aggregate="MIN")
+            scratch.append(name)
+            names.append(name)
+        return names, scratch
+
+    @staticmethod
+    def _merge(rows: Sequence[Sequence[tuple[str, float]]], backwards: bool) -> list[tuple[str, float]]:
+        ordered = [sorted(row, key=_order, reverse=backwards) for row in rows]
+        return list(heapq.merge(*ordered, key=_order, reverse=backwards))
+
+    @staticmethod
+    def _cut(
+        merged: list[tuple[str, float]], size: int, total: int, passed: int, cursor: Cursor | None, descending: bool
+    ) -> Slice:
+        """The page beyond the cursor. `passed` counts the scores on the near side of the cursor's; members of the
+        cursor's own score are told apart by name.
+        """
+        if cursor is None:
+            rows, more = merged[:size], len(merged) > size
+            return _slice(rows, 1, total, earlier=False, later=more)
+        here = (cursor.score, cursor.member)
+        forwards = cursor.before == descending
+        ahead = [row for row in merged if (_order(row) > here if forwards else _order(row) < here)]
+        rows, more = ahead[:size], len(ahead) > size
+        tied = [member for member, score in merged if score == cursor.score]
+        nearer = sum(1 for member in tied if (member > cursor.member if descending else member < cursor.member))
+        if cursor.before:
+            rows.reverse()
+            return _slice(rows, passed + nearer - len(rows) + 1, total, earlier=more, later=True)
+        return _slice(rows, passed + nearer + (cursor.member in tied) + 1, total, earlier=True, later=more)
+
+
+def _slice(rows: list[tuple[str, float]], first: int, total: int, *, earlier: bool, later: bool) -> Slice:
+    if not rows:
+        return Slice((), (), 0, total, None, None)
+    head, tail = rows[0], rows[-1]
+    return Slice(
+        members=tuple(member for member, _ in rows),
+        scores=tuple(score for _, score in rows),
+        first=first,
+        total=total,
+        previous=Cursor(head[1], head[0], before=True) if earlier else None,
+        next=Cursor(tail[1], tail[0]) if later else None,
+    )
+
+
+def clean(value: str | None) -> str:
+    """A facet's value as it can stand in a cell's name: itself, or UNKNOWN."""
+    return value if value and keys.is_identifier(value) and "=" not in value else UNKNOWN
+
+
+def number_score(number: str) -> float:
+    """Sorts numbers as people do; what is no number comes after all that are."""
+    digits = re.sub(r"\D", "", number)
+    return float(digits) if digits and len(digits) < 13 else 10_000_000_000_000 + _crc(number)
+
+
+def _cell_name(facets: Mapping[str, str]) -> str:
+    return ",".join(f"{facet}={clean(value)}" for facet, value in facets.items()) or "all"
+
+
+def _order(row: tuple[str, float]) -> tuple[float, str]:
+    return row[1], row[0]
+
+
+def _bound(value: float | None, otherwise: str) -> str:
+    return otherwise if value is None else f"{value:.0f}"
+
+
+def _crc(text: str) -> int:
+    return zlib.crc32(text.encode(errors="surrogateescape"))
+
+
+def _tail_number(member: str) -> tuple[str, int | None]:
+    found = re.fullmatch(r"(.*?)(\d{1,12})", member)
+    return (found[1].replace(":", "."), int(found[2])) if found else (member, None)

@@ -1,0 +1,532 @@
+"""Policies: kept for ever as strings (`policy:auto:100001:premium`) or as one hash, each wholly in one of the two."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
+from decimal import Decimal
+from typing import Literal
+
+from redis import Redis
+
+from dashboard import clock, keys
+from dashboard.errors import Conflict, Invalid, NotFound
+from dashboard.repository import agents, audit, customers
+from dashboard.repository.agents import Directory, Scope
+from dashboard.repository.index import NEVER, Cursor, Entry, Index, Page, Pipe, clean, number_score
+from dashboard.repository.keyspace import StoredKey, stored
+from dashboard.repository.store import Change, change, next_number
+from dashboard.repository.values import Problem, Raw, Reader, Wrong, dollars, fits_text, place, plain, read_strings
+
+STATUSES = ("ACTIVE", "PENDING", "SUSPENDED", "CANCELLED", "LAPSED")
+OTHER = "OTHER"
+"""Facet of a status that is none of STATUSES, or missing."""
+
+RENEWAL_DAYS = 30
+FLOORS = {"auto": 100_001, "home": 200_001, "life": 300_001}
+
+_COMMON = ("details", "status", "premium", "customer", "agent", "effective_date", "expiration_date", "deductible", "quote")
+FIELDS = {
+    "auto": (*_COMMON, "vehicle", "vehicle_vin", "coverage_limits"),
+    "home": (*_COMMON, "property_address", "property_value", "coverage_type"),
+    "life": (*_COMMON, "premium_monthly", "coverage_amount", "term_years"),
+}
+_LISTED = ("details", "status", "premium", "customer", "agent", "expiration_date")
+_LISTED_FIELDS = {
+    "auto": (*_LISTED, "vehicle"),
+    "home": (*_LISTED, "property_address"),
+    "life": (*_LISTED, "premium_monthly", "coverage_amount", "term_years"),
+}
+
+INDEX = Index(
+    "policies",
+    patterns=(
+        ("branch", "product"),
+        ("branch", "product", "status"),
+        ("agent", "product", "status"),
+        ("zip", "branch", "product", "status"),
+        ("customer",),
+    ),
+    sorts=("number", "expiry"),
+    domains={"product": keys.PRODUCTS, "status": (*STATUSES, OTHER)},
+)
+
+Layout = Literal["strings", "hash"]
+Sort = Literal["number", "expiry"]
+
+
+@dataclass(frozen=True)
+class Policy:
+    """A policy as its own keys tell it. What is missing or unreadable is None; `problems` says what is unreadable.
+    Premiums: `premium` in dollars a year, `premium_monthly` a month.
+    """
+
+    product: str
+    number: str
+    layout: Layout
+    details: str | None
+    status: str | None
+    premium: Decimal | None
+    premium_monthly: Decimal | None
+    customer: str | None
+    agent: str | None
+    effective: date | None
+    expires: date | None
+    deductible: Decimal | None
+    vehicle: str | None
+    vin: str | None
+    coverage_limits: str | None
+    property_address: str | None
+    property_value: Decimal | None
+    coverage_type: str | None
+    coverage_amount: Decimal | None
+    term_years: int | None
+    quote: str | None
+    branch: str
+    customer_name: str | None
+    problems: tuple[Problem, ...]
+
+    @property
+    def id(self) -> str:
+        return f"{self.product}:{self.number}"
+
+    @property
+    def subject(self) -> str:
+        """What is insured, in a few words."""
+        if self.product == "life" and self.coverage_amount:
+            return f"Term life {dollars(self.coverage_amount)}" + (f", {self.term_years} years" if self.term_years else "")
+        return self.vehicle or self.property_address or (self.details or "").partition(" - ")[0]
+
+    @property
+    def state(self) -> str:
+        """The status that the dates make of the stored one: ACTIVE after its end is EXPIRED, before its start FUTURE."""
+        if self.status != "ACTIVE":
+            return self.status or "UNKNOWN"
+        today = clock.today()
+        if self.expires and self.expires < today:
+            return "EXPIRED"
+        return "FUTURE" if self.effective and self.effective > today else "ACTIVE"
+
+    @property
+    def days_left(self) -> int | None:
+        return (self.expires - clock.today()).days if self.expires else None
+
+    @property
+    def seen(self) -> str:
+        """Fingerprint of what a form shows, so that an edit made on an older state is noticed."""
+        facts = [getattr(self, name) for name in self.__dataclass_fields__ if name not in ("problems", "customer_name")]
+        return hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class Filter:
+    """What a list of policies is restricted to. `within`: days until the expiration date; -1: those that are past it."""
+
+    product: str | None = None
+    status: str | None = None
+    agent: str | None = None
+    customer: str | None = None
+    zip: str | None = None
+    within: int | None = None
+
+
+# -- reading
+
+
+def get(client: Redis, product: str, number: str) -> Policy:
+    """One policy with every field. Raises NotFound. Three or four round trips."""
+    found = load(client, [f"{product}:{number}"], fields=FIELDS)
+    if not found:
+        raise NotFound(f"There is no {product} policy {number}.")
+    return found[f"{product}:{number}"]
+
+
+def listing(
+    client: Redis,
+    scope: Scope,
+    wanted: Filter,
+    *,
+    sort: Sort = "number",
+    descending: bool = False,
+    cursor: Cursor | None = None,
+    size: int = 50,
+) -> Page[Policy]:
+    """One page of the policies this person may see. Six round trips at most, whatever the number of policies.
+
+    Entries whose policy is gone or changed behind our back are taken out and the page is read again.
+    """
+    directory = agents.directory(client)
+    facets = _wanted_facets(scope, directory, wanted)
+    if wanted.within is not None:
+        sort = "expiry"
+    low, high = _window(wanted.within)
+    for _ in range(3):
+        found = INDEX.page(client, facets, sort, size, cursor=cursor, descending=descending, low=low, high=high)
+        loaded = load(client, found.members, directory=directory)
+        stale = [member for member in found.members if not _belongs(loaded.get(member), facets)]
+        if not stale:
+            break
+        INDEX.evict(client, stale, facets)
+        refresh(client, stale, force=True)
+    rows = [loaded[member] for member in found.members if member in loaded]
+    return Page(_with_names(client, rows), found.first, found.total, found.previous, found.next)
+
+
+def totals(client: Redis, scope: Scope, wanted: Filter) -> dict[str, int]:
+    """How many policies of each product the list would show, for the chips above it. Two round trips."""
+    if wanted.zip or wanted.customer or wanted.agent:
+        return {}
+    directory = agents.directory(client)
+    low, high = _window(wanted.within)
+    sort = "number" if wanted.within is None else "expiry"
+    products = [product for product in keys.PRODUCTS if product in scope.products]
+    queries = [
+        (_wanted_facets(scope, directory, replace(wanted, product=product)), sort, low, high) for product in products
+    ]
+    return dict(zip(products, INDEX.count(client, queries), strict=True))
+
+
+def expiring(client: Redis, scope: Scope, *, days: int = RENEWAL_DAYS, size: int = 5) -> Page[Policy]:
+    """Active policies up for renewal within so many days, the next one first."""
+    return listing(client, scope, Filter(status="ACTIVE", within=days), sort="expiry", size=size)
+
+
+def load(
+    client: Redis,
+    ids: Iterable[str],
+    *,
+    fields: Mapping[str, Sequence[str]] = _LISTED_FIELDS,
+    directory: Directory | None = None,
+) -> dict[str, Policy]:
+    """Policies by id (`auto:100001`), those that exist. Three round trips at most, two for policies kept as strings
+    with nothing missing.
+    """
+    wanted = [(member, *member.split(":", 1)) for member in ids]
+    directory = directory or agents.directory(client)
+    names = {
+        member: {name: keys.policy_field(product, number, name) for name in fields[product]}
+        for member, product, number in wanted
+    }
+    values = read_strings(client, [name for each in names.values() for name in each.values()])
+    bare = [each for each in wanted if all(values[name] is None for name in names[each[0]].values())]
+    hashes = _read_hashes(client, bare)
+    found = {}
+    for member, product, number in wanted:
+        if member in hashes:
+            found[member] = _from_hash(product, number, hashes[member], directory)
+        elif any(values[name] is not None for name in names[member].values()):
+            found[member] = _policy(product, number, "strings", Reader(values, names[member]), directory)
+    return found
+
+
+def stored_as(client: Redis, policy: Policy) -> list[StoredKey]:
+    """The keys this policy is made of. One round trip."""
+    return stored(client, keys.policy_keys(policy.product, policy.number))
+
+
+# -- writing
+
+
+def create(facts: Mapping[str, str], product: str, *, by: str, token: str | None = None) -> str:
+    """A new policy from its facts (field -> stored text). Gives its id, e.g. `auto:100245`. Raises Invalid."""
+    return change(lambda draft: add(draft, product, facts, by=by, why="Created"), token=token)
+
+
+def add(draft: Change, product: str, facts: Mapping[str, str], *, by: str, why: str) -> str:
+    """Record a new policy with its relations and audit record, within a change. Gives its id."""
+    _check(facts)
+    number = _free_number(draft, product)
+    member = f"{product}:{number}"
+    policy = _with_name(draft.client, _from_facts(product, number, facts, agents.directory(draft.client)))
+    facts = {**facts, "details": _details(policy)}
+    for name in FIELDS[product]:
+        if facts.get(name):
+            draft.set(keys.policy_field(product, number, name), facts[name])
+    customers.relate(draft, member, customer=policy.customer, premium=policy.premium, before=(None, None))
+    customers.locate(draft, member, now=place(policy.property_address), before=("", ""))
+    audit.append(draft, audit.POLICY, product, number, text=f"{why} by {by}: {facts['details']}")
+    _index(draft, policy)
+    draft.event("policies", member)
+    return member
+
+
+def edit(
+    product: str, number: str, facts: Mapping[str, str], *, seen: str, by: str, token: str | None = None
+) -> str:
+    """Change a policy's facts (field -> stored text, "" takes one away). Gives what was changed, in words.
+
+    `seen` is the Policy.seen that the editor looked at. Raises Conflict when it is another by now, NotFound, Invalid.
+    """
+    _check(facts)
+
+    def action(draft: Change) -> str:
+        draft.watch(*keys.policy_keys(product, number))
+        before = get(draft.client, product, number)
+        if before.seen != seen:
+            raise Conflict("Somebody changed this policy while you were editing it. Look at what is new, then save again.")
+        return _rewrite(draft, before, facts, by)
+
+    return change(action, token=token)
+
+
+def _rewrite(draft: Change, before: Policy, facts: Mapping[str, str], by: str) -> str:
+    product, number, member = before.product, before.number, before.id
+    old = _raw_facts(draft.client, before)
+    changed = {name: value for name, value in facts.items() if value != old.get(name, "")}
+    if not changed:
+        return "Nothing was changed."
+    merged = {**old, **changed}
+    after = _with_name(draft.client, _from_facts(product, number, merged, agents.directory(draft.client)))
+    merged["details"] = changed["details"] = _details(after)
+    if merged["details"] == old.get("details"):
+        del changed["details"]
+    _store(draft, before, changed)
+    former = (before.customer, before.premium)
+    customers.relate(draft, member, customer=after.customer, premium=after.premium, before=former)
+    customers.locate(draft, member, now=place(after.property_address), before=place(before.property_address))
+    words = "; ".join(
+        f"{name.replace('_', ' ').capitalize()} updated from {old.get(name) or 'nothing'} to {value or 'nothing'}"
+        for name, value in changed.items()
+    )
+    audit.append(draft, audit.POLICY, product, number, text=f"{words} by {by}")
+    _index(draft, after)
+    draft.event("policies", member)
+    return words + "."
+
+
+def _store(draft: Change, policy: Policy, changed: Mapping[str, str]) -> None:
+    """Write fields in the layout the policy is in."""
+    if policy.layout == "hash":
+        root = keys.policy(policy.product, policy.number)
+        draft.require("hash", [root])
+        for name, value in changed.items():
+            draft.record(*(("HSET", root, name, value) if value else ("HDEL", root, name)))
+        return
+    for name, value in changed.items():
+        # A plain SET replaces a value of any type, so a field that another tool broke is mended by an edit.
+        field_key = keys.policy_field(policy.product, policy.number, name)
+        draft.record(*(("SET", field_key, value) if value else ("UNLINK", field_key)))
+
+
+def _free_number(draft: Change, product: str) -> str:
+    """A number no policy has, watched so that it stays free. Three round trips, more only where others took some."""
+    while True:
+        number = str(next_number(f"policy-{product}", FLOORS[product]))
+        names = keys.policy_keys(product, number)
+        draft.watch(*names)
+        if not draft.client.exists(*names):
+            return number
+
+
+def _check(facts: Mapping[str, str]) -> None:
+    wrong = {name: "No | or control characters, please." for name, value in facts.items() if not fits_text(value)}
+    for name in ("customer", "agent"):
+        if facts.get(name) and not keys.is_identifier(facts[name]):
+            wrong[name] = "An identifier has no spaces and none of : * ? [ ] { } | , /"
+    if facts.get("effective_date") and facts.get("expiration_date") and facts["effective_date"] > facts["expiration_date"]:
+        wrong["expiration_date"] = "It cannot end before it begins."
+    if wrong:
+        raise Invalid(wrong)
+
+
+def _details(policy: Policy) -> str:
+    """The customer's one-line form: 2020 Toyota Camry LE - John Smith - $1,200 premium."""
+    parts = [policy.subject, policy.customer_name or policy.customer or "", ""]
+    if policy.premium is not None:
+        parts[2] = f"{dollars(policy.premium)} premium"
+    return " - ".join(part for part in parts if part)
+
+
+# -- the index
+
+
+def refresh(client: Redis, members: Sequence[str], *, force: bool = False) -> int:
+    """Bring the index in step with the truth for these policies. Five round trips. Gives how many entries changed.
+
+    Own changes do this in their transaction; this is for what other tools wrote.
+    """
+    loaded = load(client, members)
+    known = INDEX.known_places(client, members)
+    addresses = customers.addresses(client, [p.customer for p in loaded.values() if p.customer])
+    pipe = client.pipeline(transaction=True)
+    changed = 0
+    for member in members:
+        policy = loaded.get(member)
+        entry = _entry(policy, addresses.get(policy.customer or "")) if policy else None
+        changed += INDEX.put(Pipe(pipe), member, entry, known[member], force=force)
+    pipe.execute()
+    return changed
+
+
+def _index(draft: Change, policy: Policy) -> None:
+    """Two round trips."""
+    known = INDEX.known_places(draft.client, [policy.id])
+    home = customers.addresses(draft.client, [policy.customer or ""]).get(policy.customer or "")
+    INDEX.put(draft, policy.id, _entry(policy, home), known[policy.id])
+
+
+def _entry(policy: Policy, home: str | None) -> Entry:
+    number = number_score(policy.number)
+    day = policy.expires.toordinal() if policy.expires else None
+    return Entry(
+        facets={
+            "branch": policy.branch,
+            "product": policy.product,
+            "status": policy.status if policy.status in STATUSES else OTHER,
+            "agent": policy.agent or "",
+            "zip": place(policy.property_address)[1] or place(home)[1],
+            "customer": policy.customer or "",
+        },
+        # Unique scores: the day first, then the number.
+        scores={"number": number, "expiry": NEVER if day is None else _day_score(day) + number % 10_000_000_000},
+    )
+
+
+def _day_score(day: int) -> int:
+    # Ordinals of all years up to 2191; the product stays below 2^53.
+    return min(day, 800_000) * 10_000_000_000
+
+
+def _window(within: int | None) -> tuple[float | None, float | None]:
+    if within is None:
+        return None, None
+    today = clock.today()
+    if within < 0:
+        return None, _day_score(today.toordinal()) - 1
+    return _day_score(today.toordinal()), _day_score((today + timedelta(days=within)).toordinal() + 1) - 1
+
+
+def _wanted_facets(scope: Scope, directory: Directory, wanted: Filter) -> dict[str, list[str]]:
+    products = [wanted.product] if wanted.product else list(keys.PRODUCTS)
+    facets = {"product": [product for product in products if product in scope.products]}
+    if wanted.status:
+        facets["status"] = [wanted.status]
+    for name in ("agent", "zip", "customer"):
+        if value := getattr(wanted, name):
+            facets[name] = [value]
+    if not wanted.agent:
+        facets["branch"] = directory.visible(scope)
+        return facets
+    # An agent has one branch, so their policies are visible as a whole or not at all.
+    branch = directory.branch_of(wanted.agent)
+    if not scope.sees(None, branch):
+        facets["product"] = []
+    if wanted.zip:
+        facets["branch"] = [branch]
+    return facets
+
+
+def _belongs(policy: Policy | None, facets: Mapping[str, Sequence[str]]) -> bool:
+    """Whether a policy read just now stands rightly in a list; its ZIP may be its customer's and is not looked at."""
+    if policy is None:
+        return False
+    actual = {
+        "branch": policy.branch,
+        "status": policy.status if policy.status in STATUSES else OTHER,
+        "agent": clean(policy.agent),
+        "customer": clean(policy.customer),
+    }
+    return all(value in facets[name] for name, value in actual.items() if name in facets)
+
+
+# -- from and to what is stored
+
+
+def _read_hashes(client: Redis, wanted: Sequence[tuple[str, str, str]]) -> dict[str, Raw | dict[str, str]]:
+    """What stands at the root keys of policies that have no strings. One round trip, none when there are none."""
+    if not wanted:
+        return {}
+    pipe = client.pipeline(transaction=False)
+    for _, product, number in wanted:
+        pipe.type(keys.policy(product, number))
+        pipe.hgetall(keys.policy(product, number))
+    answers = pipe.execute(raise_on_error=False)
+    found: dict[str, Raw | dict[str, str]] = {}
+    for (member, _, _), kind, content in zip(wanted, answers[0::2], answers[1::2], strict=True):
+        if kind != "none":
+            found[member] = content if kind == "hash" else Wrong(kind)
+    return found
+
+
+def _from_hash(product: str, number: str, content: Raw | dict[str, str], directory: Directory) -> Policy:
+    root = keys.policy(product, number)
+    fields = FIELDS[product]
+    if not isinstance(content, dict):
+        kind = content.kind if isinstance(content, Wrong) else "string"
+        wrong = Problem(root, f"holds a {kind}, not a hash")
+        empty = _policy(product, number, "hash", Reader({}, {name: root for name in fields}), directory)
+        return replace(empty, problems=(wrong,))
+    names = {name: f"{root} {name}" for name in fields}
+    values: dict[str, Raw] = {names[name]: content.get(name) for name in fields}
+    return _policy(product, number, "hash", Reader(values, names), directory)
+
+
+def _from_facts(product: str, number: str, facts: Mapping[str, str], directory: Directory) -> Policy:
+    names = {name: keys.policy_field(product, number, name) for name in FIELDS[product]}
+    values: dict[str, Raw] = {names[name]: facts.get(name) or None for name in FIELDS[product]}
+    return _policy(product, number, "strings", Reader(values, names), directory)
+
+
+def _policy(product: str, number: str, layout: Layout, reader: Reader, directory: Directory) -> Policy:
+    agent = reader.optional("agent", reader.identifier)
+    return Policy(
+        product=product,
+        number=number,
+        layout=layout,
+        details=reader.optional("details", reader.text),
+        status=reader.optional("status", reader.text),
+        premium=reader.optional("premium", reader.amount),
+        premium_monthly=reader.optional("premium_monthly", reader.amount),
+        customer=reader.optional("customer", reader.identifier),
+        agent=agent,
+        effective=reader.optional("effective_date", reader.day),
+        expires=reader.optional("expiration_date", reader.day),
+        deductible=reader.optional("deductible", reader.amount),
+        vehicle=reader.optional("vehicle", reader.text),
+        vin=reader.optional("vehicle_vin", reader.text),
+        coverage_limits=reader.optional("coverage_limits", reader.text),
+        property_address=reader.optional("property_address", reader.text),
+        property_value=reader.optional("property_value", reader.amount),
+        coverage_type=reader.optional("coverage_type", reader.text),
+        coverage_amount=reader.optional("coverage_amount", reader.amount),
+        term_years=reader.optional("term_years", reader.whole),
+        quote=reader.optional("quote", reader.identifier),
+        branch=directory.branch_of(agent),
+        customer_name=None,
+        problems=tuple(reader.problems),
+    )
+
+
+def _raw_facts(client: Redis, policy: Policy) -> dict[str, str]:
+    """The fields as they are stored, for before and after. One or two round trips."""
+    if policy.layout == "hash":
+        return client.hgetall(keys.policy(policy.product, policy.number))
+    names = {keys.policy_field(policy.product, policy.number, name): name for name in FIELDS[policy.product]}
+    values = read_strings(client, list(names))
+    return {names[key]: raw for key, raw in values.items() if isinstance(raw, str)}
+
+
+def _with_name(client: Redis, policy: Policy) -> Policy:
+    return _with_names(client, [policy])[0]
+
+
+def _with_names(client: Redis, rows: Sequence[Policy]) -> list[Policy]:
+    """One round trip."""
+    known = customers.names(client, [row.customer for row in rows if row.customer])
+    return [replace(row, customer_name=known.get(row.customer or "")) for row in rows]
+
+
+def facts_of(**values: object) -> dict[str, str]:
+    """Form values as stored texts: Decimal 1200.00 -> "1200", date -> ISO, None -> ""."""
+    return {name: _stored_text(value) for name, value in values.items()}
+
+
+def _stored_text(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, Decimal):
+        return plain(value)
+    return value.isoformat() if isinstance(value, date) else str(value).strip()
+

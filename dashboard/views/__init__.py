@@ -1,0 +1,1 @@
+"""One module for each page: parse, authorise, call the repository, render."""

@@ -1,0 +1,96 @@
+"""What all pages share: rendering a page or just its live regions, form tokens, and telling what an action did."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import time
+import uuid
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.template.loader import render_to_string
+from django.utils.safestring import mark_safe
+from django.utils.http import url_has_allowed_host_and_scheme
+
+from dashboard import clock
+from dashboard.errors import DomainError, StoreDown
+from dashboard.live import stream
+from dashboard.permissions import viewer_of
+
+_SHARED_SECONDS = 2.0
+"""How long an answer may be given to others while no event says that its area changed."""
+
+
+def live_page(
+    request: HttpRequest, folder: str, areas: Sequence[str], context: Callable[[], Mapping[str, Any]]
+) -> HttpResponse:
+    """A page whose regions are live: `<folder>/page.html`, or `<folder>/_regions.html` alone when htmx asks.
+
+    The regions hold nothing personal, so that everybody with the same rights who has the same address open shares one
+    rendering for each change of its areas. What is personal (notices, a fresh form token) is added behind.
+    """
+    if not is_live(request):
+        return render(request, f"{folder}/page.html", {**context(), "areas": ",".join(areas)})
+    return render(request, "live.html", {"regions": mark_safe(_shared(request, folder, areas, context))})  # our rendering
+
+
+def is_live(request: HttpRequest) -> bool:
+    return request.headers.get("HX-Request") == "true"
+
+
+def new_token() -> str:
+    return uuid.uuid4().hex
+
+
+def token_of(request: HttpRequest) -> str:
+    """Digest of person, address and the form's token: the same form sent twice has the same; nobody else's has."""
+    secret = request.POST.get("token") or new_token()
+    return hashlib.sha256(f"{viewer_of(request).id}\n{request.path}\n{secret}".encode()).hexdigest()[:40]
+
+
+@contextmanager
+def told(request: HttpRequest) -> Iterator[None]:
+    """Tell the person what kept an action from being done, on the page they come back to."""
+    try:
+        yield
+    except StoreDown:
+        raise
+    except DomainError as error:
+        messages.error(request, str(error))
+
+
+def back(request: HttpRequest, otherwise: str) -> HttpResponse:
+    """To the page the form was sent from, filters and all."""
+    target = request.POST.get("next", "")
+    safe = url_has_allowed_host_and_scheme(target, {request.get_host()}, require_https=request.is_secure())
+    return redirect(target if safe and target.startswith("/") else otherwise)
+
+
+# -- shared renderings: one for all who would get the same
+
+_cache: OrderedDict[tuple[Any, ...], tuple[float, str]] = OrderedDict()
+_lock = threading.Lock()
+
+
+def _shared(
+    request: HttpRequest, folder: str, areas: Sequence[str], context: Callable[[], Mapping[str, Any]]
+) -> str:
+    viewer = viewer_of(request)
+    # The version is taken before the store is read: an event in between makes a new key, never a stale answer.
+    key = (request.get_full_path(), viewer.shares_with, stream.version(areas), clock.today())
+    with _lock:
+        found = _cache.get(key)
+    if found and time.monotonic() - found[0] < _SHARED_SECONDS:
+        return found[1]
+    rendered = render_to_string(f"{folder}/_regions.html", dict(context()), request)
+    with _lock:
+        _cache[key] = (time.monotonic(), rendered)
+        while len(_cache) > 200:
+            _cache.popitem(last=False)
+    return rendered
