@@ -336,6 +336,9 @@ sequence = Family("dash:sequence:{thing}", "string", None, "The last number give
 quote_terms = Family(
     "dash:quote:{product}:{number}", "hash", _QUOTE_LIFE, "A quote's lifetime in ms and its extensions; ends with it."
 )
+quote_snapshot = Family(
+    "dash:snapshot:{product}:{number}", "hash", (30 * DAY, 30 * DAY), "A quote's facts, kept beyond its end."
+)
 quote_outcome = Family(
     "dash:outcome:{product}:{number}", "string", (30 * DAY, 30 * DAY), "How a quote ended: bound or withdrawn, by whom."
 )

@@ -125,12 +125,16 @@ class Index:
         patterns: Sequence[tuple[str, ...]],
         sorts: Sequence[str],
         domains: Mapping[str, Sequence[str]],
+        lookups: Sequence[str] = (),
     ) -> None:
-        """`domains`: all values of a facet, for those that a list may leave open."""
+        """`domains`: all values of a facet, for those that a list may leave open. `lookups`: facets that a list asks for
+        by value only, so that things without one need not stand in their cells.
+        """
         self.area = area
         self.patterns = tuple(patterns)
         self.sorts = tuple(sorts)
         self.domains = domains
+        self.lookups = frozenset(lookups)
         self.facets = tuple(dict.fromkeys(facet for pattern in patterns for facet in pattern))
 
     # -- writing
@@ -185,7 +189,9 @@ class Index:
                 to.record("ZREM", self.key(cell, sort), member)
 
     def _cells(self, facets: Mapping[str, str]) -> set[str]:
-        return {_cell_name({facet: facets.get(facet, UNKNOWN) for facet in pattern}) for pattern in self.patterns}
+        known = {facet: clean(facets.get(facet)) for facet in self.facets}
+        asked = [p for p in self.patterns if all(known[facet] for facet in p if facet in self.lookups)]
+        return {_cell_name({facet: known[facet] for facet in pattern}) for pattern in asked}
 
     def _place_key(self, member: str) -> str:
         # About a hundred neighbours share a small hash, which Redis keeps packed: a third of the memory of one large one.

@@ -91,6 +91,20 @@ def add(change: Change, amounts: Mapping[Metric, Decimal | int], *, product: str
     change.event("metrics")
 
 
+def tally(change: Change, agent: str | None, counter: str) -> None:
+    """Raise the copy of a figure in the agent's running session (document, lines 151-153); nothing when they have none.
+    Three round trips. The session is watched: one that is revoked meanwhile is not brought back by its counter.
+    """
+    if not agent or not keys.is_identifier(agent):
+        return
+    session, name = keys.workstation(agent), keys.workstation_field(agent, counter)
+    change.watch(session)
+    deadline = change.client.pexpiretime(session)
+    if deadline > 0 and _can_grow(read_strings(change.client, [name])[name], 1):
+        change.record("INCRBY", name, 1)
+        change.expire_at(deadline, name)
+
+
 def daily_deadline(on: date) -> int:
     """Unix ms at which this day's figures end: its own end, and the document's 24 hours (line 226)."""
     return clock.end_of_day(on) + keys.METRIC_RETENTION["daily"] * clock.SECOND

@@ -51,6 +51,7 @@ INDEX = Index(
     ),
     sorts=("number", "expiry"),
     domains={"product": keys.PRODUCTS, "status": (*STATUSES, OTHER)},
+    lookups=("agent", "zip", "customer"),
 )
 
 Layout = Literal["strings", "hash"]
