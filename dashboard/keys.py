@@ -345,6 +345,9 @@ quote_outcome = Family(
 tombstone = Family(
     "dash:tombstone:{person}", "string", (8 * HOUR, 8 * HOUR), "Who ended a staff member's session, and why."
 )
+book = Family(
+    "dash:book:{name}", "hash", None, "What load_sample or generate wrote here, and how far they came; permanent."
+)
 lease = Family("dash:lease:{work}", "string", (5, 5), "Which process does this work now.")
 follower_status = Family("dash:follower", "hash", (MINUTE, MINUTE), "State of the live follower.")
 scratch = Family("dash:scratch:{id}", "zset", (5, 5), "Intersection of two cells, within one transaction.")
