@@ -48,3 +48,11 @@ def end_of_day(day: date) -> int:
 def iso(at: datetime) -> str:
     """The customer's form of a moment: 2024-08-18T10:30:00Z."""
     return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def years_later(day: date, years: int) -> date:
+    """The same day so many years on; 28 February for the 29th."""
+    try:
+        return day.replace(year=day.year + years)
+    except ValueError:
+        return day.replace(year=day.year + years, day=28)

@@ -11,7 +11,7 @@ from django.http import HttpRequest, HttpResponse
 
 from dashboard import keys, redis
 from dashboard.errors import Forbidden, NotFound
-from dashboard.repository import policies
+from dashboard.repository import policies, quotes
 from dashboard.repository.agents import Scope
 
 Role = Literal["agent", "supervisor", "admin"]
@@ -79,6 +79,30 @@ def policy_for(viewer: Viewer, product: str, number: str) -> policies.Policy:
     found = policies.get(redis.client(), product, number)
     _visible(viewer, product, found.branch, f"There is no {product} policy {number}.")
     return found
+
+
+def quote_for(viewer: Viewer, product: str, number: str) -> quotes.Quote:
+    """A live quote this person may see. Raises Expired (it lived once, see `ended_quote_for`) or NotFound."""
+    _known(product, number)
+    _open_product(viewer, product, number)
+    found = quotes.get(redis.client(), product, number)
+    _visible(viewer, product, found.branch, f"There is no {product} quote {number}.")
+    return found
+
+
+def ended_quote_for(viewer: Viewer, product: str, number: str) -> quotes.Ended:
+    """What is kept of a quote after its end, if this person may see it. Raises NotFound."""
+    _known(product, number)
+    found = quotes.ended(redis.client(), product, number)
+    if not found:
+        raise NotFound(f"There is no {product} quote {number}.")
+    _visible(viewer, product, found.branch, f"There is no {product} quote {number}.")
+    return found
+
+
+def _open_product(viewer: Viewer, product: str, number: str) -> None:
+    if product not in viewer.scope.products:
+        raise NotFound(f"There is no {product} quote {number}.")
 
 
 def _known(product: str, *identifiers: str) -> None:

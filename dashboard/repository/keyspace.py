@@ -12,8 +12,8 @@ from redis import Redis
 class StoredKey:
     """One key: its Redis type, and its deadline in Unix ms (None: it stays)."""
 
-    key: str
-    kind: str
+    name: str
+    type: str
     deadline: int | None
 
 

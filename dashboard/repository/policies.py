@@ -222,6 +222,11 @@ def load(
     return found
 
 
+def branch_of(client: Redis, agent: str) -> str:
+    """The branch a policy of this agent belongs to. One round trip."""
+    return agents.directory(client).branch_of(agent)
+
+
 def stored_as(client: Redis, policy: Policy) -> list[StoredKey]:
     """The keys this policy is made of. One round trip."""
     return stored(client, keys.policy_keys(policy.product, policy.number))
@@ -274,7 +279,7 @@ def edit(
 
 def _rewrite(draft: Change, before: Policy, facts: Mapping[str, str], by: str) -> str:
     product, number, member = before.product, before.number, before.id
-    old = _raw_facts(draft.client, before)
+    old = raw_facts(draft.client, before)
     changed = {name: value for name, value in facts.items() if value != old.get(name, "")}
     if not changed:
         return "Nothing was changed."
@@ -500,7 +505,7 @@ def _policy(product: str, number: str, layout: Layout, reader: Reader, directory
     )
 
 
-def _raw_facts(client: Redis, policy: Policy) -> dict[str, str]:
+def raw_facts(client: Redis, policy: Policy) -> dict[str, str]:
     """The fields as they are stored, for before and after. One or two round trips."""
     if policy.layout == "hash":
         return client.hgetall(keys.policy(policy.product, policy.number))

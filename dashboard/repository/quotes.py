@@ -165,8 +165,8 @@ class Quote:
         return self.premium_monthly * 12 if self.premium_monthly is not None else None
 
     @property
-    def extensions_left(self) -> int:
-        return max(0, EXTENSIONS - self.extensions)
+    def lifetime_minutes(self) -> int:
+        return self.lifetime // clock.MINUTE
 
 
 @dataclass(frozen=True)
@@ -181,6 +181,12 @@ class Ended:
     policy: str | None
     facts: Mapping[str, str]
     branch: str
+
+    @property
+    def policy_parts(self) -> list[str]:
+        """Product and number of the policy it became."""
+        parts = (self.policy or "").split(":")
+        return parts if len(parts) == 2 else []
 
     @property
     def sentence(self) -> str:
@@ -464,7 +470,7 @@ def _policy_facts(quote: Quote, extra: Mapping[str, str], effective: date, by: s
         customer=quote.customer,
         agent=quote.agent or by,
         effective_date=effective,
-        expiration_date=_years_later(effective, years),
+        expiration_date=clock.years_later(effective, years),
         deductible=quote.deductible,
         vehicle=quote.vehicle or (quote.subject if quote.product == "auto" else None),
         vehicle_vin=quote.vin,
@@ -482,13 +488,6 @@ def _policy_facts(quote: Quote, extra: Mapping[str, str], effective: date, by: s
     if not facts["premium"]:
         raise Invalid({"premium": "The quote has no premium that could be read. Quote it anew."})
     return facts
-
-
-def _years_later(day: date, years: int) -> date:
-    try:
-        return day.replace(year=day.year + years)
-    except ValueError:  # 29 February
-        return day.replace(year=day.year + years, day=28)
 
 
 def _check(product: str, facts: Mapping[str, str]) -> None:

@@ -138,6 +138,11 @@ def change(action: Callable[[Change], T], *, token: str | None = None) -> T:
     raise Conflict("Too many people are changing this at the same moment. Nothing was saved; try again.")
 
 
+def is_done(token: str) -> bool:
+    """Whether a change with this token went through already. One round trip."""
+    return bool(redis.client().exists(keys.token(token)))
+
+
 def next_number(thing: str, floor: int) -> int:
     """A number nobody was given before, for a new quote, policy or claim; at least `floor`. One round trip.
     Gaps are fine. That no other tool uses it is for the caller to check, under WATCH.

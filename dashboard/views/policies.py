@@ -1,16 +1,144 @@
+"""Policies: the list, one policy, a new one, and changes to one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.views.decorators.http import require_GET, require_http_methods
 
-def listing(request: HttpRequest, **parts: str) -> HttpResponse:
-    return HttpResponse("soon")
+from dashboard import keys, redis
+from dashboard.errors import Conflict, Invalid, NotFound
+from dashboard.forms.fields import refuse
+from dashboard.forms.policies import FORMS, PolicyForm, year_from_today
+from dashboard.permissions import Viewer, policy_for, requires, viewer_of
+from dashboard.repository import audit, claims, customers, policies
+from dashboard.repository.policies import Filter
+from dashboard.views import params, web
+
+WITHIN = ((-1, "Past their end"), (7, "End within 7 days"), (30, "End within 30 days"), (90, "End within 90 days"))
 
 
-def new(request: HttpRequest, **parts: str) -> HttpResponse:
-    return HttpResponse("soon")
+@require_GET
+def listing(request: HttpRequest) -> HttpResponse:
+    return web.live_page(request, "policies", ("policies",), lambda: _listing(request))
 
 
-def detail(request: HttpRequest, **parts: str) -> HttpResponse:
-    return HttpResponse("soon")
+def _listing(request: HttpRequest) -> dict[str, Any]:
+    viewer, client = viewer_of(request), redis.client()
+    wanted = Filter(
+        product=params.choice(request, "product", keys.PRODUCTS),
+        status=params.choice(request, "status", (*policies.STATUSES, policies.OTHER)),
+        agent=params.identifier(request, "agent"),
+        customer=params.identifier(request, "customer"),
+        zip=params.zip_code(request),
+        within=params.whole(request, "within", -1, 3660),
+    )
+    # A window of days is a stretch of the index by expiry, so such a list is in that order.
+    sort = "expiry" if wanted.within is not None or request.GET.get("sort") == "expiry" else "number"
+    descending = request.GET.get("order") == "down"
+    page = policies.listing(
+        client, viewer.scope, wanted, sort=sort, descending=descending, cursor=params.cursor(request)
+    )
+    return {
+        "page": page,
+        "pager": web.pager(request, page),
+        "wanted": wanted,
+        "filtered": wanted != Filter(),
+        "chips": _chips(request, policies.totals(client, viewer.scope, wanted), wanted),
+        "statuses": [*policies.STATUSES, policies.OTHER],
+        "within": WITHIN,
+        "sort": sort,
+        "descending": descending,
+        "customer": customers.get(client, wanted.customer) if wanted.customer else None,
+        "may_edit": viewer.may("edit_policies"),
+    }
 
 
-def edit(request: HttpRequest, **parts: str) -> HttpResponse:
-    return HttpResponse("soon")
+def _chips(request: HttpRequest, totals: dict[str, int], wanted: Filter) -> list[web.Chip]:
+    everything = sum(totals.values()) if totals else None
+    chips = [web.Chip("All", web.address(request, product=None), everything, wanted.product is None)]
+    for product in keys.PRODUCTS:
+        url = web.address(request, product=product)
+        chips.append(web.Chip(product.title(), url, totals.get(product), wanted.product == product))
+    return chips
+
+
+@require_GET
+def detail(request: HttpRequest, product: str, number: str) -> HttpResponse:
+    areas = ("policies", "claims", "customers")
+    return web.live_page(request, "policies/detail", areas, lambda: _detail(request, product, number))
+
+
+def _detail(request: HttpRequest, product: str, number: str) -> dict[str, Any]:
+    viewer, client = viewer_of(request), redis.client()
+    policy = policy_for(viewer, product, number)
+    return {
+        "policy": policy,
+        "customer": customers.get(client, policy.customer) if policy.customer else None,
+        "claims": claims.for_policy(client, viewer.scope, policy.id),
+        "history": audit.history(client, audit.POLICY, product, number),
+        "stored": policies.stored_as(client, policy),
+        "may_edit": viewer.may("edit_policies"),
+        "may_claim": viewer.may("process_claims"),
+    }
+
+
+@require_http_methods(["GET", "POST"])
+@requires("edit_policies")
+def new(request: HttpRequest) -> HttpResponse:
+    viewer = viewer_of(request)
+    products = [product for product in keys.PRODUCTS if product in viewer.scope.products]
+    asked = request.POST.get("product") or request.GET.get("product")
+    product = asked if asked in products else next(iter(products), "")
+    if not product:
+        raise NotFound("No product is open to you.")
+    first = year_from_today() | {"agent": viewer.id if viewer.role == "agent" else ""}
+    first["customer"] = params.identifier(request, "customer")
+    form = FORMS[product](request.POST or None, initial=first)
+    if request.method == "POST" and form.is_valid():
+        try:
+            _own_branch(viewer, form)
+            created = policies.create(form.facts, product, by=viewer.id, token=web.token_of(request))
+        except Invalid as error:
+            refuse(form, error)
+        else:
+            messages.success(request, f"Policy {created.partition(':')[2]} is on the books.")
+            return redirect("policy", *created.split(":"))
+    return web.form_page(request, "policies/form", {"form": form, "product": product, "products": products})
+
+
+@require_http_methods(["GET", "POST"])
+@requires("edit_policies")
+def edit(request: HttpRequest, product: str, number: str) -> HttpResponse:
+    """Change a policy. The form carries a fingerprint of what it was made from: a colleague's change in between is
+    told, and what was typed stays.
+    """
+    viewer, policy = viewer_of(request), policy_for(viewer_of(request), product, number)
+    seen = request.POST.get("seen") or policy.seen
+    form = FORMS[product](request.POST or None, policy=policy, stored=policies.raw_facts(redis.client(), policy))
+    if request.method == "POST" and form.is_valid():
+        try:
+            _own_branch(viewer, form)
+            words = policies.edit(product, number, form.facts, seen=seen, by=viewer.id, token=web.token_of(request))
+        except Invalid as error:
+            refuse(form, error)
+        except Conflict as error:
+            form.add_error(None, str(error))
+            seen = policy.seen
+        else:
+            messages.success(request, words)
+            return redirect("policy", product, number)
+    shown = {"form": form, "product": product, "policy": policy, "seen": seen}
+    return web.form_page(request, "policies/form", shown)
+
+
+def _own_branch(viewer: Viewer, form: PolicyForm) -> None:
+    """An agent cannot give a policy to a branch they do not see: it would vanish from under their own eyes."""
+    agent = form.cleaned_data.get("agent")
+    if agent and not viewer.scope.sees(None, policies.branch_of(redis.client(), agent)):
+        raise Invalid({"agent": "This agent belongs to a branch that you do not work for."})
+
+

@@ -9,6 +9,8 @@ import uuid
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date, timedelta
 from typing import Any
 
 from django.contrib import messages
@@ -18,10 +20,13 @@ from django.template.loader import render_to_string
 from django.utils.safestring import mark_safe
 from django.utils.http import url_has_allowed_host_and_scheme
 
-from dashboard import clock
+from dashboard import clock, redis
 from dashboard.errors import DomainError, StoreDown
 from dashboard.live import stream
-from dashboard.permissions import viewer_of
+from dashboard.permissions import Viewer, viewer_of
+from dashboard.repository import metrics, store
+from dashboard.repository.index import Page
+from dashboard.repository.metrics import Figures
 
 _SHARED_SECONDS = 2.0
 """How long an answer may be given to others while no event says that its area changed."""
@@ -40,6 +45,16 @@ def live_page(
     return render(request, "live.html", {"regions": mark_safe(_shared(request, folder, areas, context))})  # our rendering
 
 
+def form_page(
+    request: HttpRequest, folder: str, context: Mapping[str, Any], *, areas: Sequence[str] = (), status: int = 200
+) -> HttpResponse:
+    """A page with a form, which is never merged over: only what stands in `<folder>/_regions.html` beside it is live."""
+    if not is_live(request):
+        return render(request, f"{folder}/page.html", {**context, "areas": ",".join(areas)}, status=status)
+    regions = render_to_string(f"{folder}/_regions.html", dict(context), request)
+    return render(request, "live.html", {"regions": mark_safe(regions)})
+
+
 def is_live(request: HttpRequest) -> bool:
     return request.headers.get("HX-Request") == "true"
 
@@ -52,6 +67,11 @@ def token_of(request: HttpRequest) -> str:
     """Digest of person, address and the form's token: the same form sent twice has the same; nobody else's has."""
     secret = request.POST.get("token") or new_token()
     return hashlib.sha256(f"{viewer_of(request).id}\n{request.path}\n{secret}".encode()).hexdigest()[:40]
+
+
+def done_before(token: str) -> bool:
+    """Whether this very form was sent and done already: what it was about may be gone by now. One round trip."""
+    return store.is_done(token)
 
 
 @contextmanager
@@ -70,6 +90,51 @@ def back(request: HttpRequest, otherwise: str) -> HttpResponse:
     target = request.POST.get("next", "")
     safe = url_has_allowed_host_and_scheme(target, {request.get_host()}, require_https=request.is_secure())
     return redirect(target if safe and target.startswith("/") else otherwise)
+
+
+# -- addresses, chips and pages of lists
+
+
+@dataclass(frozen=True)
+class Chip:
+    """One choice of a filter, as a link."""
+
+    label: str
+    url: str
+    count: int | None
+    current: bool
+
+
+def address(request: HttpRequest, **changes: object) -> str:
+    """This page's address with other parameters; None takes one away. Whatever changes, paging starts anew."""
+    query = request.GET.copy()
+    query.pop("at", None)
+    for name, value in changes.items():
+        query.pop(name, None)
+        if value is not None:
+            query[name] = str(value)
+    return f"{request.path}?{query.urlencode()}" if query else request.path
+
+
+def pager(request: HttpRequest, page: Page[Any]) -> dict[str, object]:
+    """What templates/parts/pager.html shows: ranks, the total, and addresses of the neighbouring pages."""
+    return {
+        "start": page.first,
+        "end": page.last,
+        "total": page.total,
+        "first": address(request) if page.previous else "",
+        "previous": address(request, at=page.previous) if page.previous else "",
+        "next": address(request, at=page.next) if page.next else "",
+    }
+
+
+def company_figures(viewer: Viewer, on: date) -> Figures | None:
+    """The company's figures of a day, for those who may see them."""
+    return metrics.day(redis.client(), on).company if viewer.may("view_company_metrics") else None
+
+
+def yesterday() -> date:
+    return clock.today() - timedelta(days=1)
 
 
 # -- shared renderings: one for all who would get the same

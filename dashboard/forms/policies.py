@@ -1,0 +1,83 @@
+"""Forms for a policy of each product: a new one, and changes to one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.core.exceptions import ValidationError
+
+from dashboard import clock
+from dashboard.forms.fields import Day, Identifier, Money, Text
+from dashboard.repository.policies import STATUSES, Policy, facts_of
+
+COVERAGES = (("", "Not said"), ("FULL_REPLACEMENT", "Full replacement"), ("ACTUAL_CASH_VALUE", "Actual cash value"), ("BASIC", "Basic"))
+
+
+class KeepingChoice(forms.ChoiceField):
+    """A choice that also keeps what another tool wrote, though it is none of ours."""
+
+    def keep(self, stored: str | None) -> None:
+        known = {value for value, _ in self.choices}  # type: ignore[union-attr,misc,has-type]
+        if stored and stored not in known:
+            self.choices = [*self.choices, (stored, stored)]  # type: ignore[has-type,misc]
+
+
+class PolicyForm(forms.Form):
+    """What every policy has. Subclasses add their product's fields."""
+
+    status = KeepingChoice(label="Status", choices=[(each, each.capitalize()) for each in STATUSES])
+    customer = Identifier(label="Customer", help_text="Their number, such as CUST004.")
+    agent = Identifier(label="Agent", required=False)
+    premium = Money(label="Premium a year", above=0)
+    effective_date = Day(label="Begins on", required=False)
+    expiration_date = Day(label="Ends on", required=False)
+
+    def __init__(self, *args: Any, policy: Policy | None = None, stored: dict[str, str] | None = None, **kwargs: Any) -> None:
+        """`policy` and its facts as they are `stored` fill the form for an edit."""
+        if policy:
+            kwargs["initial"] = {**(stored or {}), "effective_date": policy.effective, "expiration_date": policy.expires}
+        super().__init__(*args, **kwargs)
+        for name, field in self.fields.items():
+            if isinstance(field, KeepingChoice):
+                field.keep((stored or {}).get(name))
+
+    def clean(self) -> dict[str, Any]:
+        data = super().clean() or {}
+        begins, ends = data.get("effective_date"), data.get("expiration_date")
+        if begins and ends and ends < begins:
+            self.add_error("expiration_date", ValidationError("It cannot end before it begins."))
+        return data
+
+    @property
+    def facts(self) -> dict[str, str]:
+        return facts_of(**self.cleaned_data)
+
+
+class AutoPolicy(PolicyForm):
+    vehicle = Text(label="Vehicle", required=False, help_text="Make, model and year, such as Honda Civic 2023.")
+    vehicle_vin = Identifier(label="VIN", required=False, max_length=17)
+    coverage_limits = Text(label="Limits", required=False, max_length=40, help_text="Such as 100/300/50.")
+    deductible = Money(label="Deductible", required=False)
+
+
+class HomePolicy(PolicyForm):
+    property_address = Text(label="Address", help_text="Such as 123 Main St, Dallas TX 75201.")
+    property_value = Money(label="Value of the property", required=False)
+    coverage_type = KeepingChoice(label="Coverage", required=False, choices=COVERAGES)
+    deductible = Money(label="Deductible", required=False)
+
+
+class LifePolicy(PolicyForm):
+    coverage_amount = Money(label="Sum insured", above=0)
+    term_years = forms.IntegerField(label="Term in years", required=False, min_value=1, max_value=60)
+    premium_monthly = Money(label="Premium a month", required=False)
+
+
+FORMS: dict[str, type[PolicyForm]] = {"auto": AutoPolicy, "home": HomePolicy, "life": LifePolicy}
+
+
+def year_from_today() -> dict[str, Any]:
+    """First values of a new policy: in force from today, for a year."""
+    today = clock.today()
+    return {"status": "ACTIVE", "effective_date": today, "expiration_date": clock.years_later(today, 1)}
