@@ -1,7 +1,7 @@
 """Browser sessions in the store, as Django's cache sessions, but honest about a store that does not answer.
 
-Django's own engine takes any error while reading for "there is no such session": one blip of the store would sign
-everybody out and delete their cookies. Here it is StoreDown, and the cookie stays.
+Django's own engine takes any error while reading for "there is no such session": one blip of the store would
+sign everybody out and delete their cookies. Here it is StoreDown, and the cookie stays.
 """
 
 from __future__ import annotations

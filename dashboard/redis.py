@@ -1,4 +1,6 @@
-"""How to reach the store: the process's one client, and the embedded server behind it when no REDIS_URL is given."""
+"""How to reach the store: the process's one client, and the embedded server behind it when no REDIS_URL is
+given.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,8 @@ from urllib.parse import quote, urlsplit
 from django.conf import settings
 from redis import Redis
 from redis.backoff import NoBackoff
-from redis.exceptions import BusyLoadingError, RedisError, ResponseError
+from redis.connection import HiredisRespSerializer
+from redis.exceptions import BusyLoadingError, DataError, RedisError, ResponseError
 from redis.retry import Retry
 
 CONNECT_SECONDS = 1
@@ -34,7 +37,9 @@ CONNECTION: Mapping[str, Any] = {
 """What every connection of ours has in common, the streams' asyncio ones too."""
 
 NOTIFICATIONS = "KEg$shzxe"
-"""Keyspace notifications the follower needs: K and E channels; generic, string, set, hash, sorted set, expired, evicted."""
+"""Keyspace notifications the follower needs: K and E channels; generic, string, set, hash, sorted set,
+expired, evicted.
+"""
 
 SOCKET_NAME = "valkey.sock"
 LONGEST_SOCKET_PATH = 100
@@ -52,9 +57,7 @@ class AlreadyRunning(RuntimeError):
 
     def __init__(self, data_dir: Path, pid: int | None) -> None:
         who = f" (process {pid})" if pid else ""
-        super().__init__(
-            f"another dashboard{who} works in {data_dir}: stop it, or set DATA_DIR and PORT to others."
-        )
+        super().__init__(f"another dashboard{who} works in {data_dir}: stop it, or set DATA_DIR and PORT to others.")
         self.pid = pid
 
 
@@ -71,8 +74,31 @@ def client() -> Redis:
 @functools.cache
 def connect(url: str) -> Redis:
     return Redis.from_url(
-        url, **CONNECTION, socket_timeout=READ_SECONDS, retry=Retry(NoBackoff(), 0), health_check_interval=0
+        url,
+        **CONNECTION,
+        socket_timeout=READ_SECONDS,
+        retry=Retry(NoBackoff(), 0),
+        command_packer=_Packer(),
     )
+
+
+class _Packer(HiredisRespSerializer):
+    """hiredis refuses to send text that was read from broken UTF-8, whatever encoding_errors says: a key with
+    such a name could be listed but never asked for. Here it goes back as the bytes it came from.
+    """
+
+    def pack(self, *args: Any) -> Any:
+        try:
+            return super().pack(*args)
+        except UnicodeEncodeError:
+            return super().pack(*map(_as_bytes, args))
+
+
+def _as_bytes(value: Any) -> Any:
+    try:
+        return value.encode("utf-8", "surrogateescape") if isinstance(value, str) else value
+    except UnicodeEncodeError as error:
+        raise DataError("text that is no Unicode cannot be stored") from error
 
 
 def answers(url: str) -> bool:
@@ -95,7 +121,9 @@ def shown(url: str) -> str:
 
 
 def warnings(client: Redis) -> list[str]:
-    """What is wrong with this server for our purpose, one sentence each, [] when nothing is. Three round trips."""
+    """What is wrong with this server for our purpose, one sentence each, [] when nothing is. Three round
+    trips.
+    """
     info = client.info()
     found = [
         *_version_warnings(info),
@@ -164,8 +192,8 @@ def _config(client: Redis, name: str) -> str | None:
 
 
 def socket_path(data_dir: Path) -> Path:
-    """The embedded server's socket: in the data folder, or, where that path is too long for a socket, in a folder
-    of the same user under /tmp that is named after the data folder.
+    """The embedded server's socket: in the data folder, or, where that path is too long for a socket, in a
+    folder of the same user under /tmp that is named after the data folder.
     """
     path = data_dir / SOCKET_NAME
     if len(os.fsencode(path)) <= LONGEST_SOCKET_PATH:
@@ -235,11 +263,11 @@ def store_running() -> Iterator[None]:
 
 
 class EmbeddedServer:
-    """A Valkey of our own on a Unix socket, every write on disk before it is answered. `options` are added to, or
-    replace, its settings (for tests).
+    """A Valkey of our own on a Unix socket, every write on disk before it is answered. `options` are added
+    to, or replace, its settings (for tests).
 
-    The running server holds a lock on its folder through an inherited descriptor. So a server left over from a
-    killed run is always noticed, even one that hangs, and two never write the same files.
+    The running server holds a lock on its folder through an inherited descriptor. So a server left over from
+    a killed run is always noticed, even one that hangs, and two never write the same files.
     """
 
     def __init__(self, data_dir: Path, options: Mapping[str, str] | None = None) -> None:

@@ -1,8 +1,10 @@
-"""What `manage.py serve` does: start the store, the pages and the live follower, keep them running, stop them in order.
+"""What `manage.py serve` does: start the store, the pages and the live follower, keep them running, stop them
+in order.
 
-One parent process holds the data folder and listens on the port. It starts the embedded server (where there is no
-REDIS_URL) and the workers, which share its socket, and runs the follower in a thread. All children live in sessions of
-their own, so Ctrl-C reaches the parent only, and the parent ends them in the right order: workers, follower, store.
+One parent process holds the data folder and listens on the port. It starts the embedded server (where there
+is no REDIS_URL) and the workers, which share its socket, and runs the follower in a thread. All children live
+in sessions of their own, so Ctrl-C reaches the parent only, and the parent ends them in the right order:
+workers, follower, store.
 """
 
 from __future__ import annotations
@@ -72,10 +74,9 @@ def serve() -> None:
         workers = running.enter_context(Workers(listener, settings.WORKERS))
         workers.await_ready()
         await_answer(listener)
-        signals.check()
+        signals.from_now_on_only_note()
         greet(listener)
         supervised = [Supervised(part) for part in (store, follower, *workers.all) if part is not None]
-        signals.from_now_on_only_note()
         while not signals.wait(TICK):
             for part in supervised:
                 part.look()
@@ -130,9 +131,7 @@ class Signals:
 def listen(host: str, port: int) -> Iterator[socket.socket]:
     """The listening socket that all workers share. Connections wait in it while workers start."""
     try:
-        family, _, _, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
         listener = socket.socket(family, socket.SOCK_STREAM)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
@@ -180,9 +179,7 @@ def _await_external() -> None:
             time.sleep(0.5)
         except (RedisError, OSError) as error:
             where = shown(settings.REDIS_URL)
-            raise StartFailed(
-                f"no store answers at {where} ({error}): start it, or correct REDIS_URL."
-            ) from error
+            raise StartFailed(f"no store answers at {where} ({error}): start it, or correct REDIS_URL.") from error
 
 
 def prepare() -> None:
@@ -208,13 +205,15 @@ def _static_fingerprint() -> str:
     digest = hashlib.sha256()
     for finder in get_finders():
         for path, storage in finder.list([]):
-            status = os.stat(storage.path(path))
+            status = Path(storage.path(path)).stat()
             digest.update(f"{path} {status.st_size} {status.st_mtime_ns}\n".encode())
     return digest.hexdigest()
 
 
 def load_sample_once() -> None:
-    """Only into a store of our own that was never used. The mark tells an interrupted load from a finished one."""
+    """Only into a store of our own that was never used. The mark tells an interrupted load from a finished
+    one.
+    """
     if not settings.DEMO:
         return
     mark = Path(settings.DATA_DIR) / "sample"
@@ -286,7 +285,9 @@ class Follower:
 
 
 class Worker:
-    """One server process on the shared socket. It ends by itself when this process is gone: `lifeline` then closes."""
+    """One server process on the shared socket. It ends by itself when this process is gone: `lifeline` then
+    closes.
+    """
 
     def __init__(self, number: int, listener: socket.socket, lifeline: int) -> None:
         self.name = f"Worker {number}"
@@ -439,9 +440,7 @@ def greet(listener: socket.socket) -> None:
     if settings.DEMO:
         _say_accounts()
     elif not get_user_model().objects.exists():
-        say(
-            "  There are no accounts yet: `manage.py load_sample --accounts-only` makes the five of the demo."
-        )
+        say("  There are no accounts yet: `manage.py load_sample --accounts-only` makes the five of the demo.")
     say("  Ctrl-C stops it; what was entered stays.\n")
 
 

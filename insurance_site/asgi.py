@@ -13,17 +13,8 @@ pages = WSGIMiddleware(wsgi_application, workers=settings.PAGE_THREADS)
 
 async def application(scope: stream.Scope, receive: stream.Receive, send: stream.Send) -> None:
     if scope["type"] == "lifespan":
-        await lifespan(receive, send)
+        await stream.lifespan(receive, send)
     elif scope["type"] == "http" and scope["path"] == "/live":
         await stream.app(scope, receive, send)
     else:
         await pages(scope, receive, send)  # type: ignore[arg-type]
-
-
-async def lifespan(receive: stream.Receive, send: stream.Send) -> None:
-    await receive()
-    await stream.hub.start()
-    await send({"type": "lifespan.startup.complete"})
-    await receive()
-    await stream.hub.stop()
-    await send({"type": "lifespan.shutdown.complete"})

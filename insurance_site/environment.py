@@ -1,4 +1,6 @@
-"""Every environment variable the dashboard reads, in one place: the settings read here, the README lists from here."""
+"""Every environment variable the dashboard reads, in one place: the settings read here, the README lists from
+here.
+"""
 
 from __future__ import annotations
 
@@ -120,7 +122,9 @@ VARIABLES = (
 
 
 def read(name: str) -> Any:
-    """The variable's value, or its default. Raises ImproperlyConfigured with one sentence that names the remedy."""
+    """The variable's value, or its default. Raises ImproperlyConfigured with one sentence that names the
+    remedy.
+    """
     variable = next(variable for variable in VARIABLES if variable.name == name)
     text = os.environ.get(name, "").strip() or variable.default
     try:
@@ -146,7 +150,9 @@ def data_dir(default: Path) -> Path:
 
 
 def kept_secret(path: Path, make: Callable[[], str]) -> str:
-    """The secret kept in `path`, made when there is none. Of several processes at once one makes it, all read it."""
+    """The secret kept in `path`, made when there is none. Of several processes at once one makes it, all read
+    it.
+    """
     try:
         if not path.exists():
             _keep(path, make())

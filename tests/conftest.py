@@ -1,4 +1,6 @@
-"""What every test may ask for: the store (a real server of this test process's own), and the browser's whereabouts."""
+"""What every test may ask for: the store (a real server of this test process's own), and the browser's
+whereabouts.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stab
 
 @pytest.fixture(scope="session")
 def server() -> Iterator[EmbeddedServer]:
-    """The embedded server that settings.REDIS_URL means. Durability is left out: it costs time and proves nothing."""
+    """The embedded server that settings.REDIS_URL means. Durability is left out: it costs time and proves
+    nothing.
+    """
     server = EmbeddedServer(settings.DATA_DIR, {"appendfsync": "no", "enable-debug-command": "local"})
     server.start()
     yield server

@@ -1,8 +1,8 @@
 """Live streams: one subscription to the store's changes in each worker, handed on to every open page by
 Server-Sent Events. A plain ASGI application, so an open stream costs a coroutine and no thread.
 
-A stream says which areas changed, never what is in them: the page asks for its own fragment with its reader's rights.
-Nothing queues: what a slow reader has not taken yet is a set of area names, at most one of each.
+A stream says which areas changed, never what is in them: the page asks for its own fragment with its reader's
+rights. Nothing queues: what a slow reader has not taken yet is a set of area names, at most one of each.
 
 Events: `hello` {"now": ms} · `change` {"areas": [...], "now": ms} · `store` down|up · `signed-out`.
 """
@@ -42,7 +42,9 @@ HEARTBEAT = 10.0
 """Seconds of silence after which a comment is sent: proxies and browsers see that the stream lives."""
 RECHECK = 5.0
 """Seconds after which it is asked again whether the reader is still signed in."""
-SILENCE = 2.0
+CHECK_SECONDS = 1.0
+"""How long that question may hold up what else there is to tell."""
+SILENCE = 1.5
 """Seconds without a message after which the store is asked for a sign of life; as many again, and it is down."""
 PATIENCE = 30.0
 """Seconds a reader may leave a full connection unread before its stream is closed."""
@@ -86,7 +88,9 @@ class Stream:
             self.wake.set()
 
     def tell_store(self, state: str) -> None:
-        """Going down and up again between two sends is still told as `up`, and that everything may have changed."""
+        """Going down and up again between two sends is still told as `up`, and that everything may have
+        changed.
+        """
         self.store = state
         if state == "up":
             self.changed |= self.areas
@@ -114,7 +118,9 @@ class Stream:
 
 
 class Hub:
-    """The worker's one subscription. Lives in the worker's event loop; `version` may be called from any thread."""
+    """The worker's one subscription. Lives in the worker's event loop; `version` may be called from any
+    thread.
+    """
 
     def __init__(self) -> None:
         self.streams: set[Stream] = set()
@@ -127,8 +133,8 @@ class Hub:
     # -- for pages, from their threads
 
     def version(self, areas: Iterable[str]) -> tuple[int, ...]:
-        """Changes whenever something in these areas did: what was rendered for one version may be shown again while
-        it stands. Without a connection to the store nobody can know, so every answer is new.
+        """Changes whenever something in these areas did: what was rendered for one version may be shown again
+        while it stands. Without a connection to the store nobody can know, so every answer is new.
         """
         if not self.connected:
             return (-1, next(self._unknown))
@@ -235,6 +241,16 @@ def version(areas: Iterable[str]) -> tuple[int, ...]:
 # -- the application
 
 
+async def lifespan(receive: Receive, send: Send) -> None:
+    """The worker's start and end, as ASGI tells them."""
+    await receive()
+    await hub.start()
+    await send({"type": "lifespan.startup.complete"})
+    await receive()
+    await hub.stop()
+    await send({"type": "lifespan.shutdown.complete"})
+
+
 async def app(scope: Scope, receive: Receive, send: Send) -> None:
     """GET /live?areas=quotes,metrics"""
     if scope["method"] != "GET":
@@ -310,10 +326,12 @@ async def _left(receive: Receive) -> None:
 
 
 async def _still_signed_in(reader: StreamPass) -> bool:
-    """While the store does not answer nobody can say; the next check will."""
+    """While the store does not answer nobody can say; it is asked again as soon as it is back."""
+    if not hub.connected:
+        return True
     try:
-        return bool(await _in_thread(reader.alive))
-    except StoreDown:
+        return bool(await asyncio.wait_for(_in_thread(reader.alive), CHECK_SECONDS))
+    except (StoreDown, TimeoutError):
         return True
 
 
@@ -345,7 +363,9 @@ async def _in_thread(call: Callable[..., Any], *arguments: Any) -> Any:
 
 
 def parse(text: Any) -> dict[str, frozenset[str]]:
-    """A message of the channel: area -> identifiers. Anybody may publish there: what is not in form is left out."""
+    """A message of the channel: area -> identifiers. Anybody may publish there: what is not in form is left
+    out.
+    """
     try:
         data = json.loads(text)
     except (TypeError, ValueError, RecursionError):

@@ -12,9 +12,7 @@ from dashboard.serving import Interrupted, StartFailed, serve
 
 
 class Command(BaseCommand):
-    help = (
-        "Serve the dashboard: the embedded store if there is no REDIS_URL, the pages, and the live follower."
-    )
+    help = "Serve the dashboard: the embedded store if there is no REDIS_URL, the pages, and the live follower."
     requires_system_checks = []  # the start is waited for; the tests check
 
     def handle(self, *args: Any, **options: Any) -> None:
