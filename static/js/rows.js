@@ -277,7 +277,8 @@
     const deadline = Number(row.querySelector("[data-deadline]")?.dataset.deadline ?? 0);
     const inTime = deadline <= (tideline.now?.() ?? Date.now()) + 1500;
     const words = inTime ? row.dataset.leaveNotice : own ? "" : row.dataset.earlyNotice;
-    if (words) notices.push({ words, href: row.dataset.leaveHref, verb: row.dataset.leaveVerb });
+    const link = inTime ? { href: row.dataset.leaveHref, verb: row.dataset.leaveVerb } : {};
+    if (words) notices.push({ words, ...link });
   }
 
   function say() {
