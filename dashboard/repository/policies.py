@@ -194,6 +194,11 @@ def expiring(client: Redis, scope: Scope, *, days: int = RENEWAL_DAYS, size: int
     return listing(client, scope, Filter(status="ACTIVE", within=days), sort="expiry", size=size)
 
 
+def of_customer(client: Redis, customer: str, *, limit: int = 1_000) -> list[str]:
+    """Ids of a customer's policies, as the index has them. One round trip."""
+    return client.zrange(INDEX.key(INDEX.cell(customer=customer), "number"), 0, limit - 1)
+
+
 def load(
     client: Redis,
     ids: Iterable[str],

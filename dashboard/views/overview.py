@@ -1,4 +1,48 @@
-from django.http import HttpRequest, HttpResponse
+"""The first page: today's figures, and what needs attention first."""
 
-def overview(request: HttpRequest, **parts: str) -> HttpResponse:
-    return HttpResponse("soon")
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from django.views.decorators.http import require_GET
+
+from dashboard import clock, redis
+from dashboard.permissions import Viewer, viewer_of
+from dashboard.repository import claims, metrics, policies, quotes, security
+from dashboard.repository.metrics import Figures
+from dashboard.views import web
+from dashboard.views.metrics import tiles
+
+AREAS = ("quotes", "claims", "policies", "metrics", "security")
+SHOWN = 6
+
+
+@require_GET
+def overview(request: HttpRequest) -> HttpResponse:
+    shared = viewer_of(request).may("view_company_metrics")
+    return web.live_page(request, "overview", AREAS, lambda: _overview(request), shared=shared)
+
+
+def _overview(request: HttpRequest) -> dict[str, Any]:
+    viewer, client = viewer_of(request), redis.client()
+    return {
+        "own": not viewer.may("view_company_metrics"),
+        "tiles": tiles(_figures(viewer, 0), _figures(viewer, 1)),
+        "quotes": quotes.listing(client, viewer.scope, quotes.Filter(), size=SHOWN),
+        "claims": claims.ending_soon(client, viewer.scope, size=SHOWN),
+        "renewals": policies.expiring(client, viewer.scope, size=SHOWN),
+        "days": policies.RENEWAL_DAYS,
+        "locks": security.locks(client) if viewer.may("unlock_accounts") else None,
+        "may_quote": viewer.may("create_quotes"),
+        "may_claim": viewer.may("process_claims"),
+        "today": clock.today(),
+    }
+
+
+def _figures(viewer: Viewer, days_ago: int) -> Figures:
+    """The company's, or an agent's own."""
+    client, on = redis.client(), web.yesterday() if days_ago else clock.today()
+    if viewer.may("view_company_metrics"):
+        return metrics.day(client, on).company
+    return metrics.day(client, on, agents=[viewer.id]).agents[viewer.id]

@@ -17,7 +17,6 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.template.loader import render_to_string
-from django.utils.safestring import mark_safe
 from django.utils.http import url_has_allowed_host_and_scheme
 
 from dashboard import clock, redis
@@ -30,29 +29,34 @@ from dashboard.repository.metrics import Figures
 
 _SHARED_SECONDS = 2.0
 """How long an answer may be given to others while no event says that its area changed."""
+_MOST_SHARED = 200
 
 
 def live_page(
-    request: HttpRequest, folder: str, areas: Sequence[str], context: Callable[[], Mapping[str, Any]]
+    request: HttpRequest, folder: str, areas: Sequence[str], context: Callable[[], Mapping[str, Any]], *, shared: bool = True
 ) -> HttpResponse:
     """A page whose regions are live: `<folder>/page.html`, or `<folder>/_regions.html` alone when htmx asks.
 
-    The regions hold nothing personal, so that everybody with the same rights who has the same address open shares one
-    rendering for each change of its areas. What is personal (notices, a fresh form token) is added behind.
+    Shared regions hold nothing personal: everybody with the same rights who has the same address open gets one
+    rendering for each change of its areas. What is personal (notices, a fresh form token) is added behind, in live.html.
     """
     if not is_live(request):
         return render(request, f"{folder}/page.html", {**context(), "areas": ",".join(areas)})
-    return render(request, "live.html", {"regions": mark_safe(_shared(request, folder, areas, context))})  # our rendering
+    regions = _shared(request, folder, areas, context) if shared else _regions(request, folder, context())
+    return render(request, "live.html", {"regions": regions})
 
 
 def form_page(
     request: HttpRequest, folder: str, context: Mapping[str, Any], *, areas: Sequence[str] = (), status: int = 200
 ) -> HttpResponse:
-    """A page with a form, which is never merged over: only what stands in `<folder>/_regions.html` beside it is live."""
+    """A page with a form, which no update touches: only what stands in `<folder>/_regions.html` beside it is live."""
     if not is_live(request):
         return render(request, f"{folder}/page.html", {**context, "areas": ",".join(areas)}, status=status)
-    regions = render_to_string(f"{folder}/_regions.html", dict(context), request)
-    return render(request, "live.html", {"regions": mark_safe(regions)})
+    return render(request, "live.html", {"regions": _regions(request, folder, context)})
+
+
+def _regions(request: HttpRequest, folder: str, context: Mapping[str, Any]) -> str:
+    return render_to_string(f"{folder}/_regions.html", dict(context), request)
 
 
 def is_live(request: HttpRequest) -> bool:
@@ -139,23 +143,29 @@ def yesterday() -> date:
 
 # -- shared renderings: one for all who would get the same
 
-_cache: OrderedDict[tuple[Any, ...], tuple[float, str]] = OrderedDict()
+
+class _Rendering:
+    """One rendering, made by the first who asks while the others wait for it."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.made = 0.0
+        self.text: str | None = None
+
+
+_renderings: OrderedDict[tuple[Any, ...], _Rendering] = OrderedDict()
 _lock = threading.Lock()
 
 
-def _shared(
-    request: HttpRequest, folder: str, areas: Sequence[str], context: Callable[[], Mapping[str, Any]]
-) -> str:
-    viewer = viewer_of(request)
+def _shared(request: HttpRequest, folder: str, areas: Sequence[str], context: Callable[[], Mapping[str, Any]]) -> str:
     # The version is taken before the store is read: an event in between makes a new key, never a stale answer.
-    key = (request.get_full_path(), viewer.shares_with, stream.version(areas), clock.today())
+    key = (request.get_full_path(), viewer_of(request).shares_with, stream.version(areas), clock.today())
     with _lock:
-        found = _cache.get(key)
-    if found and time.monotonic() - found[0] < _SHARED_SECONDS:
-        return found[1]
-    rendered = render_to_string(f"{folder}/_regions.html", dict(context()), request)
-    with _lock:
-        _cache[key] = (time.monotonic(), rendered)
-        while len(_cache) > 200:
-            _cache.popitem(last=False)
-    return rendered
+        rendering = _renderings.setdefault(key, _Rendering())
+        while len(_renderings) > _MOST_SHARED:
+            _renderings.popitem(last=False)
+    with rendering.lock:
+        if rendering.text is None or time.monotonic() - rendering.made > _SHARED_SECONDS:
+            rendering.text = _regions(request, folder, context())
+            rendering.made = time.monotonic()
+        return rendering.text

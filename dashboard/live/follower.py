@@ -1,0 +1,218 @@
+"""The live follower: hears what anybody changes in the store, brings the indexes in step, and tells every open page.
+
+Keyspace notifications come at most once and say a key's name only. So they are a hint where to look: what they name is
+read again from the truth. What they miss is found by a slow reconciliation; what expires is found by its deadline in
+the index, so that the moment does not depend on when the server gets round to deleting it.
+
+Several processes may run one; a lease lets one of them do this work.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+import time
+import uuid
+from collections import defaultdict
+
+from redis import Redis
+from redis.client import PubSub
+from redis.exceptions import RedisError, WatchError
+
+from dashboard import clock, keys
+from dashboard import redis as store
+from dashboard.repository import areas, audit, metrics, policies, reindex
+
+log = logging.getLogger(__name__)
+
+TICK = 0.05
+"""Seconds for which changes are gathered: the ten keys of one policy are one event."""
+LEASE = 5_000
+"""ms after which another process may take over from one that fell silent."""
+RENEW = 1.5
+RECONCILE = 600.0
+"""Seconds between two slow looks at everything."""
+RECONCILE_BLIND = 15.0
+"""The same where the server sends no notifications."""
+PAUSE = 0.02
+"""Seconds of rest after each slice of the slow look."""
+AT_ONCE = 2_000
+"""Notifications taken in before their things are refreshed."""
+
+
+class Follower:
+    """Call `run` in a thread of its own."""
+
+    def __init__(self, client: Redis) -> None:
+        self._client = client
+        self._me = uuid.uuid4().hex
+        self._pending = _Pending()
+        self._day = clock.today()
+        self._renewed = 0.0
+        self._reconciler: threading.Thread | None = None
+        self._reconciled = 0.0
+        self.notified = False
+
+    def run(self, stop: threading.Event) -> None:
+        """Until `stop` is set; a store that goes away is waited for."""
+        while not stop.is_set():
+            try:
+                if self._hold_lease():
+                    self._follow(stop)
+                else:
+                    stop.wait(1)
+            except RedisError as error:
+                log.info("The live follower waits for the store: %s", type(error).__name__)
+                self._renewed = 0.0
+                stop.wait(0.5)
+        self._let_go()
+
+    def _follow(self, stop: threading.Event) -> None:
+        self.notified = store.enable_notifications(self._client)
+        if not self.notified:
+            log.warning("The store sends no keyspace notifications: what other tools change shows after %s s or more.",
+                        int(RECONCILE_BLIND))  # fmt: skip
+        self._reconciled = 0.0
+        with self._client.pubsub(ignore_subscribe_messages=True) as heard:
+            database = self._client.connection_pool.connection_kwargs.get("db") or 0
+            heard.psubscribe(*(f"__keyspace@{database}__:{prefix}:*" for prefix in keys.FOLLOWED_PREFIXES))
+            while not stop.is_set() and self._hold_lease():
+                self._listen(heard)
+                self._find_due()
+                self._turn_the_day()
+                self._flush()
+                self._reconcile_now_and_then(stop)
+
+    def _listen(self, heard: PubSub) -> None:
+        """Gather notifications for a tick, longer only while many keep coming."""
+        until = time.monotonic() + TICK
+        for _ in range(AT_ONCE):
+            left = until - time.monotonic()
+            message = heard.get_message(timeout=max(left, 0.0))
+            if message is not None:
+                self._pending.add(message["channel"].partition("__:")[2])
+            elif left <= 0:
+                return
+
+    def _find_due(self) -> None:
+        """Things whose deadline has passed. One round trip."""
+        now = clock.now_ms()
+        due = [name for name, area in areas.AREAS.items() if "deadline" in area.index.sorts]
+        pipe = self._client.pipeline(transaction=False)
+        for name in due:
+            pipe.zrange(areas.AREAS[name].index.key("all", "deadline"), 0, now, byscore=True, offset=0, num=500)
+        for name, members in zip(due, pipe.execute(), strict=True):
+            self._pending.things[name].update(members)
+
+    def _turn_the_day(self) -> None:
+        """At midnight every status that dates make, and every figure of the day, is another."""
+        if clock.today() != self._day:
+            self._day = clock.today()
+            for area in ("policies", "metrics", "quotes", "claims"):
+                self._pending.touched.add(area)
+
+    def _flush(self) -> None:
+        """Index first, tell then: whoever asks because they were told finds it there."""
+        pending, self._pending = self._pending, _Pending()
+        if not pending:
+            return
+        try:
+            self._bring_in_step(pending)
+        except RedisError:
+            self._pending = pending  # said again once the store is back
+            raise
+        message = {area: [] for area in pending.touched} | {a: sorted(ids)[:50] for a, ids in pending.things.items() if ids}
+        self._client.publish(keys.LIVE_CHANNEL, json.dumps(message))
+
+    def _bring_in_step(self, pending: _Pending) -> None:
+        for name, members in pending.things.items():
+            if members and name in areas.AREAS:
+                areas.refresh(self._client, name, sorted(members))
+        for customer in pending.moved:
+            members = policies.of_customer(self._client, customer)
+            areas.refresh(self._client, "policies", members)
+            pending.things["policies"].update(members)
+        for key, parsed in pending.records.items():
+            audit.note(self._client, key, parsed)
+        if pending.figures:
+            metrics.note_agents(self._client, pending.figures)
+
+    def _reconcile_now_and_then(self, stop: threading.Event) -> None:
+        every = RECONCILE if self.notified else RECONCILE_BLIND
+        running = self._reconciler and self._reconciler.is_alive()
+        if running or (self._reconciled and time.monotonic() - self._reconciled < every):
+            return
+        self._reconciled = time.monotonic()
+        self._reconciler = threading.Thread(target=self._reconcile, args=(stop,), name="reconcile", daemon=True)
+        self._reconciler.start()
+
+    def _reconcile(self, stop: threading.Event) -> None:
+        try:
+            found = reindex.reconcile(self._client, pause=PAUSE, stop=stop.is_set)
+            if found.written or found.removed:
+                everything = {area: [] for area in areas.AREAS}
+                self._client.publish(keys.LIVE_CHANNEL, json.dumps(everything))
+        except RedisError:
+            self._reconciled = 0.0  # the store went away: look again once it is back
+
+    # -- the lease
+
+    def _hold_lease(self) -> bool:
+        """Take or keep the lease; asked of the store every RENEW seconds. The WATCH keeps one that another process
+        took from being lengthened by us.
+        """
+        if time.monotonic() - self._renewed < RENEW:
+            return True
+        name = keys.lease("follower")
+        if self._client.set(name, self._me, nx=True, px=LEASE):
+            self._renewed = time.monotonic()
+            return True
+        with self._client.pipeline() as pipe:
+            pipe.watch(name)
+            if pipe.get(name) != self._me:
+                return False
+            pipe.multi()
+            pipe.pexpire(name, LEASE)
+            try:
+                pipe.execute()
+            except WatchError:
+                return False
+        self._renewed = time.monotonic()
+        return True
+
+    def _let_go(self) -> None:
+        try:
+            if self._client.get(keys.lease("follower")) == self._me:
+                self._client.delete(keys.lease("follower"))
+        except RedisError:
+            log.info("The store was gone before the lease could be given back.")
+
+
+class _Pending:
+    """What was heard of and not yet dealt with."""
+
+    def __init__(self) -> None:
+        self.things: dict[str, set[str]] = defaultdict(set)
+        self.touched: set[str] = set()
+        self.moved: set[str] = set()
+        self.records: dict[str, keys.Parsed] = {}
+        self.figures: list[keys.Parsed] = []
+
+    def __bool__(self) -> bool:
+        return bool(self.touched or self.records or any(self.things.values()))
+
+    def add(self, key: str) -> None:
+        parsed = keys.parse(key)
+        if parsed is None or not parsed.family.area:
+            return
+        area = parsed.family.area
+        self.touched.add(area)
+        if "stamp" in parsed.parts:
+            self.records[key] = parsed
+        elif parsed.subject:
+            self.things[area].add(parsed.subject)
+        if parsed.family is keys.customer_field and parsed.parts["field"] == "address":
+            self.moved.add(parsed.parts["customer"])
+        if parsed.family is keys.daily_agent_metric:
+            self.figures.append(parsed)
