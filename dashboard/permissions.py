@@ -11,7 +11,7 @@ from django.http import HttpRequest, HttpResponse
 
 from dashboard import keys, redis
 from dashboard.errors import Forbidden, NotFound
-from dashboard.repository import policies, quotes
+from dashboard.repository import claims, policies, quotes
 from dashboard.repository.agents import Scope
 
 Role = Literal["agent", "supervisor", "admin"]
@@ -97,6 +97,13 @@ def ended_quote_for(viewer: Viewer, product: str, number: str) -> quotes.Ended:
     if not found:
         raise NotFound(f"There is no {product} quote {number}.")
     _visible(viewer, product, found.branch, f"There is no {product} quote {number}.")
+    return found
+
+
+def claim_for(viewer: Viewer, number: str) -> claims.Claim:
+    """A claim this person may see. Raises NotFound."""
+    found = claims.get(redis.client(), number)
+    _visible(viewer, found.product, found.branch, f"There is no claim {number}.")
     return found
 
 
