@@ -22,7 +22,7 @@ register = template.Library()
 
 NONE = "–"
 MINUTE, HOUR, DAY = 60_000, 3_600_000, 86_400_000
-PAGING = ("page", "after", "before", "cursor")
+PAGING = ("at",)
 
 # status word -> (tone, icon); what is unknown is shown as it is, without a colour.
 STATUS: dict[str, tuple[str, str]] = {
@@ -110,7 +110,7 @@ def number(value: object) -> str:
 def words(value: object) -> str:
     """A stored word as prose: `UNDER_INVESTIGATION` is "Under investigation"."""
     text = str(value if value is not None else "").replace("_", " ").strip()
-    return text if text.upper() in {"VIP", "ZIP"} else text.capitalize()
+    return text.upper() if text.upper() in {"VIP", "ZIP"} else text.capitalize()
 
 
 # ---------------------------------------------------------------- times
