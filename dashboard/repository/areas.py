@@ -1,0 +1,116 @@
+"""The live areas and how each is kept in step with the truth: who refreshes, and which keys stand for a whole thing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from redis import Redis
+
+from dashboard import keys
+from dashboard.repository import claims, policies, quotes, security, sessions
+from dashboard.repository.index import Index
+
+MEMBERS = 200
+"""How many things are refreshed in one go."""
+
+LONGEST_NUMBER = 9
+"""Digits. What other tools number beyond that is a scheme of their own, and does not push ours up there."""
+
+
+@dataclass(frozen=True)
+class Area:
+    """One area with an index.
+
+    anchors   kinds of keys of which every whole thing has at least one: family, and field or level where it has one
+    number    the sequence that a thing's number comes from, and the number; None for one that is not numbered by us
+    """
+
+    index: Index
+    refresh: Callable[..., int]
+    anchors: frozenset[tuple[keys.Family, str]]
+    number: Callable[[str], tuple[str, int] | None] = lambda member: None
+
+    def is_anchor(self, parsed: keys.Parsed) -> bool:
+        return (parsed.family, parsed.parts.get("field") or parsed.parts.get("level", "")) in self.anchors
+
+    def anchor_keys(self, member: str) -> list[str]:
+        """The anchors that a thing with this id would have."""
+        return [key for family, part in self.anchors if (key := _anchor_key(family, part, member))]
+
+
+def _anchor_key(family: keys.Family, part: str, member: str) -> str | None:
+    parts = _parts(family.subject, member)
+    if parts is None:
+        return None
+    named = {"field": part, "level": part, **parts}
+    try:
+        return family(*(named[slot] for slot in family.slots))
+    except keys.BadIdentifier:
+        return None
+
+
+def _parts(subject: str, member: str) -> dict[str, str] | None:
+    """`{product}:{number}` and `auto:100001` -> the parts; None for a member of another form."""
+    names, values = subject.split(":"), member.split(":")
+    if len(names) != len(values):
+        return None
+    parts = {}
+    for name, value in zip(names, values, strict=True):
+        if name.startswith("{"):
+            parts[name[1:-1]] = value
+        elif name != value:
+            return None
+    return parts
+
+
+def _policy_number(member: str) -> tuple[str, int] | None:
+    product, _, number = member.partition(":")
+    return _counted(f"policy-{product}", "", number)
+
+
+def _quote_number(member: str) -> tuple[str, int] | None:
+    return _counted("quote", "Q", member.partition(":")[2])
+
+
+def _counted(sequence: str, prefix: str, number: str) -> tuple[str, int] | None:
+    found = re.fullmatch(rf"{prefix}([0-9]{{1,{LONGEST_NUMBER}}})", number)
+    return (sequence, int(found[1])) if found else None
+
+
+AREAS: dict[str, Area] = {
+    "policies": Area(
+        policies.INDEX,
+        policies.refresh,
+        frozenset({(keys.policy_field, "status"), (keys.policy, "")}),
+        _policy_number,
+    ),
+    "quotes": Area(quotes.INDEX, quotes.refresh, frozenset({(keys.quote, "")}), _quote_number),
+    "claims": Area(
+        claims.INDEX,
+        claims.refresh,
+        frozenset({(keys.claim_temp, ""), (keys.investigation, ""), (keys.claim_field, "status")}),
+        lambda member: _counted("claim", "CLM", member),
+    ),
+    "sessions": Area(
+        sessions.INDEX,
+        sessions.refresh,
+        frozenset({(keys.portal, ""), (keys.device_session, ""), (keys.workstation, "")}),
+    ),
+    "security": Area(
+        security.INDEX,
+        security.refresh,
+        frozenset((keys.lockout, level) for level in keys.LOCKOUT_LEVELS),
+    ),
+}
+
+
+def refresh(client: Redis, area: str, members: Sequence[str], *, force: bool = False) -> int:
+    """Bring the area's index in step with the truth for these things. Gives how many entries changed. A handful of
+    round trips for each MEMBERS of them.
+    """
+    changed = 0
+    for start in range(0, len(members), MEMBERS):
+        changed += AREAS[area].refresh(client, members[start : start + MEMBERS], force=force)
+    return changed
