@@ -185,3 +185,12 @@ def sayable_password() -> str:
     """Twelve letters and digits in groups, without look-alikes: 57 bits."""
     letters = "abcdefghjkmnpqrstuvwxyz23456789"
     return "-".join("".join(secrets.choice(letters) for _ in range(4)) for _ in range(3))
+
+
+def table() -> str:
+    """All variables as the README's table."""
+    rows = ["| variable | default | meaning |", "|---|---|---|"]
+    for variable in VARIABLES:
+        default = variable.shown_default or f"`{variable.default}`"
+        rows.append(f"| `{variable.name}` | {default} | {variable.meaning} |")
+    return "\n".join(rows)

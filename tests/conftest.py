@@ -14,6 +14,7 @@ from django.conf import settings
 from redis import Redis
 
 from dashboard.redis import EmbeddedServer, client
+from tests.processes import Dashboard
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
@@ -39,6 +40,14 @@ def store(server: EmbeddedServer) -> Iterator[Redis]:
     yield store
 
 
+@pytest.fixture(scope="session")
+def serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dashboard]:
+    """The real thing, `manage.py serve` with the sample book, once for all tests of this process that look on."""
+    dashboard = Dashboard(tmp_path_factory.mktemp("serving")).start_and_wait()
+    yield dashboard
+    dashboard.stop()
+
+
 def browser_path() -> Path | None:
     """The system's Chromium: CHROMIUM, or one of the usual names on PATH."""
     for name in (os.environ.get("CHROMIUM", ""), *BROWSERS):
@@ -55,6 +64,11 @@ def browser_type_launch_args(browser_type_launch_args: dict[str, object]) -> dic
     if os.geteuid() == 0:
         args.append("--no-sandbox")
     return {**browser_type_launch_args, "executable_path": str(browser_path()), "args": args}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Browser tests last: their driver keeps an event loop running in this process, which others stumble over."""
+    items.sort(key=lambda item: item.get_closest_marker("browser") is not None)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -128,7 +128,7 @@ class Hub:
         self._versions: Counter[str] = Counter()
         self._unknown = itertools.count()
         self._task: asyncio.Task[None] | None = None
-        self._ending = False
+        self.ending = False
 
     # -- for pages, from their threads
 
@@ -143,7 +143,7 @@ class Hub:
     # -- for the worker
 
     async def start(self) -> None:
-        self._ending = False
+        self.ending = False
         self._task = asyncio.create_task(self._follow())
 
     async def stop(self) -> None:
@@ -156,7 +156,7 @@ class Hub:
 
     def end_streams(self) -> None:
         """The worker is going: every stream ends now, and its page comes back to another worker."""
-        self._ending = True
+        self.ending = True
         for stream in self.streams:
             stream.tell_end()
 
@@ -164,7 +164,7 @@ class Hub:
 
     def admit(self, stream: Stream) -> bool:
         person = stream.reader.person
-        if self._ending or sum(s.reader.person == person for s in self.streams) >= STREAMS_PER_PERSON:
+        if sum(other.reader.person == person for other in self.streams) >= STREAMS_PER_PERSON:
             return False
         self.streams.add(stream)
         return True
@@ -255,6 +255,9 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
     """GET /live?areas=quotes,metrics"""
     if scope["method"] != "GET":
         await _answer(send, 405, "Only GET.", (b"allow", b"GET"))
+        return
+    if hub.ending:
+        await _answer(send, 503, "This worker ends.", (b"retry-after", b"1"))
         return
     try:
         reader = await _in_thread(_authenticate, cookies(scope))
