@@ -47,6 +47,10 @@ def test_numbers_are_grouped(value: object, text: str) -> None:
     assert tideline.number(value) == text
 
 
+def test_a_key_breaks_after_its_colons_and_is_escaped() -> None:
+    assert tideline.key("policy:auto:<1>") == "policy:<wbr>auto:<wbr>&lt;1&gt;"
+
+
 def test_stored_words_read_as_prose() -> None:
     assert tideline.words("UNDER_INVESTIGATION") == "Under investigation"
     assert tideline.words("vip") == "VIP"

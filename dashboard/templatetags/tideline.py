@@ -15,7 +15,7 @@ import lucide
 from django import template
 from django.forms import BoundField, CheckboxInput
 from django.utils import timezone
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
 register = template.Library()
@@ -111,6 +111,12 @@ def words(value: object) -> str:
     """A stored word as prose: `UNDER_INVESTIGATION` is "Under investigation"."""
     text = str(value if value is not None else "").replace("_", " ").strip()
     return text.upper() if text.upper() in {"VIP", "ZIP"} else text.capitalize()
+
+
+@register.filter
+def key(name: object) -> SafeString:
+    """A key's name that may be broken after its colons, and nowhere else while there is room."""
+    return format_html_join(mark_safe(":<wbr>"), "{}", ((part,) for part in str(name).split(":")))
 
 
 # ---------------------------------------------------------------- times
