@@ -10,6 +10,7 @@ from django.core.exceptions import ValidationError
 from dashboard import clock
 from dashboard.forms.fields import Day, Identifier, Money, Text
 from dashboard.repository.policies import STATUSES, Policy, facts_of
+from dashboard.repository.values import readable
 
 COVERAGES = (("", "Not said"), ("FULL_REPLACEMENT", "Full replacement"), ("ACTUAL_CASH_VALUE", "Actual cash value"), ("BASIC", "Basic"))
 
@@ -36,7 +37,8 @@ class PolicyForm(forms.Form):
     def __init__(self, *args: Any, policy: Policy | None = None, stored: dict[str, str] | None = None, **kwargs: Any) -> None:
         """`policy` and its facts as they are `stored` fill the form for an edit."""
         if policy:
-            kwargs["initial"] = {**(stored or {}), "effective_date": policy.effective, "expiration_date": policy.expires}
+            texts = {name: readable(text) for name, text in (stored or {}).items()}
+            kwargs["initial"] = {**texts, "effective_date": policy.effective, "expiration_date": policy.expires}
         super().__init__(*args, **kwargs)
         for name, field in self.fields.items():
             if isinstance(field, KeepingChoice):

@@ -9,9 +9,9 @@ class SignIn(forms.Form):
     """Lengths are capped: hashing a book as a password would keep a core busy."""
 
     username = forms.CharField(
-        label="Name",
+        label="User name",
         max_length=150,
-        error_messages={"required": "Your name, such as AG001."},
+        error_messages={"required": "Your user name, such as AG001."},
         widget=forms.TextInput(
             attrs={
                 "autocomplete": "username",

@@ -171,7 +171,7 @@ def listing(
             break
         INDEX.evict(client, stale, facets)
         refresh(client, stale, force=True)
-    rows = [loaded[member] for member in found.members if member in loaded]
+    rows = [loaded[member] for member in found.members if member not in stale]
     return Page(_with_names(client, rows), found.first, found.total, found.previous, found.next)
 
 
@@ -276,7 +276,7 @@ def edit(
         draft.watch(*keys.policy_keys(product, number))
         before = get(draft.client, product, number)
         if before.seen != seen:
-            raise Conflict("Somebody changed this policy while you were editing it. Look at what is new, then save again.")
+            raise Conflict("Somebody changed this policy while you were editing it. Saving again keeps what you have here.")
         return _rewrite(draft, before, facts, by)
 
     return change(action, token=token)

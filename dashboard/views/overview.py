@@ -14,7 +14,7 @@ from dashboard.repository.metrics import Figures
 from dashboard.views import web
 from dashboard.views.metrics import tiles
 
-AREAS = ("quotes", "claims", "policies", "metrics", "security")
+AREAS = ("quotes", "claims", "policies", "customers", "metrics", "security")
 SHOWN = 6
 
 

@@ -15,7 +15,7 @@ from dashboard.forms.fields import refuse
 from dashboard.forms.policies import FORMS, PolicyForm, year_from_today
 from dashboard.permissions import Viewer, policy_for, requires, viewer_of
 from dashboard.repository import audit, claims, customers, policies
-from dashboard.repository.policies import Filter
+from dashboard.repository.policies import Filter, Policy
 from dashboard.views import params, web
 
 WITHIN = ((-1, "Past their end"), (7, "End within 7 days"), (30, "End within 30 days"), (90, "End within 90 days"))
@@ -23,7 +23,7 @@ WITHIN = ((-1, "Past their end"), (7, "End within 7 days"), (30, "End within 30 
 
 @require_GET
 def listing(request: HttpRequest) -> HttpResponse:
-    return web.live_page(request, "policies", ("policies",), lambda: _listing(request))
+    return web.live_page(request, "policies", ("policies", "customers"), lambda: _listing(request))
 
 
 def _listing(request: HttpRequest) -> dict[str, Any]:
@@ -126,13 +126,20 @@ def edit(request: HttpRequest, product: str, number: str) -> HttpResponse:
         except Invalid as error:
             refuse(form, error)
         except Conflict as error:
-            form.add_error(None, str(error))
+            form.add_error(None, [str(error), *_differences(form, policy)])
             seen = policy.seen
         else:
             messages.success(request, words)
             return redirect("policy", product, number)
     shown = {"form": form, "product": product, "policy": policy, "seen": seen}
     return web.form_page(request, "policies/form", shown)
+
+
+def _differences(form: PolicyForm, policy: Policy) -> list[str]:
+    """Where what was typed is another than what is stored by now."""
+    now = policies.raw_facts(redis.client(), policy)
+    pairs = [(form.fields[name].label, now.get(name, ""), typed) for name, typed in form.facts.items()]
+    return [f"{label} is now {stored or 'empty'}; you have {typed or 'nothing'}." for label, stored, typed in pairs if stored != typed]
 
 
 def _own_branch(viewer: Viewer, form: PolicyForm) -> None:

@@ -18,7 +18,7 @@ from dashboard.permissions import Viewer, ended_quote_for, quote_for, requires, 
 from dashboard.repository import agents, audit, quotes
 from dashboard.views import params, web
 
-BOARD_AREAS = ("quotes", "metrics")
+BOARD_AREAS = ("quotes", "customers", "metrics")
 
 
 @require_GET
