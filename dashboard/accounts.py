@@ -147,7 +147,6 @@ def create_demo(password: str) -> list[str]:
             "product_access": list(demo.products),
         }
         Staff.objects.update_or_create(user=user, defaults=facts)
-    transaction.on_commit(_sync_if_possible)
     return [demo.id for demo in DEMO]
 
 
