@@ -223,9 +223,10 @@ def test_ctrl_c_stops_all_of_it_and_the_next_start_finds_all_data(
 
 @pytest.mark.long
 def test_a_warm_start_is_quick(dashboard_of: Callable[..., Dashboard]) -> None:
-    """The best of three: other tests run on the same cores."""
+    """The best of three, and on a machine with more work than cores proportionally more: other tests run too."""
     dashboard_of().start_and_wait().stop()
-    assert min(warm_start(dashboard_of()) for _ in range(3)) < WARM_START_SECONDS
+    best = min(warm_start(dashboard_of()) for _ in range(3))
+    assert best < WARM_START_SECONDS * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
 
 
 def warm_start(dashboard: Dashboard) -> float:
