@@ -8,7 +8,7 @@
   const IDLE = 30_000; // a pointer that rests this long is not about to click
   const TONES = ["ok", "warn", "bad", "ended"];
   const MARKS = ["changed", "arrived", "gone", "leaving", "ended"];
-  const OURS = new Set(["open", "style", "aria-busy", "data-sent", "value", "checked", "selected"]);
+  const OURS = new Set(["open", "style", "aria-busy", "data-sent", "data-stale", "data-off", "value", "checked", "selected"]);
 
   const held = new Map(); // list -> the newest form of it, waiting for the pointer to leave
   const gone = new Set(); // rows that left, kept while the focus is in them
