@@ -21,7 +21,7 @@ import re
 import uuid
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product as combinations
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -44,7 +44,13 @@ NEVER = 9_000_000_000_000_000
 """Score of what has no end; below 2^53, so exact."""
 
 _TIES = 8
-"""How many members of equal score a page may be cut between."""
+"""How many members of equal score a page may be cut between in one round trip; more of them cost more round trips."""
+
+_LAST = chr(0x10FFFF)
+"""Sorts behind every member."""
+
+_LONGEST_BUCKET = 40
+"""Characters of a member, without its number, that may name a bucket."""
 
 
 class Recorder(Protocol):
@@ -90,7 +96,7 @@ class Cursor:
 
 @dataclass(frozen=True)
 class Slice:
-    """One page of members, with their scores; `first` is the rank of the first one (1 is the top), `total` counts all."""
+    """One page of members, with their scores; `first` is the rank of the first (1 is the top), `total` counts all."""
 
     members: tuple[str, ...]
     scores: tuple[float, ...]
@@ -127,8 +133,8 @@ class Index:
         domains: Mapping[str, Sequence[str]],
         lookups: Sequence[str] = (),
     ) -> None:
-        """`domains`: all values of a facet, for those that a list may leave open. `lookups`: facets that a list asks for
-        by value only, so that things without one need not stand in their cells.
+        """`domains`: all values of a facet, for those that a list may leave open. `lookups`: facets that a list asks
+        for by value only, so that things without one need not stand in their cells.
         """
         self.area = area
         self.patterns = tuple(patterns)
@@ -194,9 +200,10 @@ class Index:
         return {_cell_name({facet: known[facet] for facet in pattern}) for pattern in asked}
 
     def _place_key(self, member: str) -> str:
-        # About a hundred neighbours share a small hash, which Redis keeps packed: a third of the memory of one large one.
+        # About a hundred neighbours share a small hash, which Redis keeps packed: a third of the memory of a large one.
         head, number = _tail_number(member)
-        return keys.indexed(self.area, f"{head}{number // 100}" if number is not None else f"x{_crc(member) % 512}")
+        numbered = number is not None and len(head) <= _LONGEST_BUCKET
+        return keys.indexed(self.area, f"{head}{number // 100}" if numbered else f"x{_crc(member) % 512}")
 
     def _place(self, entry: Entry) -> str:
         facets = "|".join(clean(entry.facets.get(facet, UNKNOWN)) for facet in self.facets)
@@ -247,29 +254,57 @@ class Index:
         low: float | None = None,
         high: float | None = None,
     ) -> Slice:
-        """One page in one round trip: at most `size` members from each cell, and two counts for each."""
+        """One page in one round trip: at most `size` members from each cell, and two counts for each. One more where
+        the list has shrunk away from under the cursor, and some where many members share the cursor's score.
+        """
+
+        def read(at: Cursor | None) -> Slice:
+            return self._read(client, wanted, sort, size, at, descending, low, high, _TIES)
+
+        cursor = _clamped(cursor, low, high) if cursor else None
+        found = read(cursor)
+        if cursor and cursor.before and len(found.members) < size and found.total > len(found.members):
+            return read(None)
+        if cursor and not cursor.before and found.total and not found.members:
+            return read(replace(cursor, before=True))
+        return found
+
+    def _read(
+        self,
+        client: Redis,
+        wanted: Wanted,
+        sort: str,
+        size: int,
+        cursor: Cursor | None,
+        descending: bool,
+        low: float | None,
+        high: float | None,
+        ties: int,
+    ) -> Slice:
         floor, ceiling = _bound(low, "-inf"), _bound(high, "+inf")
         backwards = bool(cursor and cursor.before) != descending
         start, stop = (ceiling, floor) if backwards else (floor, ceiling)
         passed = "(-inf", "(-inf"
         if cursor:
             start = f"{cursor.score:.0f}"
-            passed = (f"({start}", ceiling) if descending else (floor, f"({start}")
+            # Of the cursor's own score, those that the reading meets first are told apart by name in `_cut`.
+            here = start if cursor.before else f"({start}"
+            passed = (here, ceiling) if descending else (floor, here)
         cells = self.plan(wanted)
         pipe = client.pipeline(transaction=any(len(cell) > 1 for cell in cells))
         names, scratch = self._sources(pipe, cells, sort)
+        num = size + 1 + ties
         for name in names:
-            pipe.zrange(name, start, stop, byscore=True, desc=backwards, offset=0, num=size + 1 + _TIES, withscores=True)
+            pipe.zrange(name, start, stop, byscore=True, desc=backwards, offset=0, num=num, withscores=True)
             pipe.zcount(name, floor, ceiling)
             pipe.zcount(name, *passed)
         if scratch:
             pipe.unlink(*scratch)
         answers = pipe.execute()[len(scratch) :][: 3 * len(names)]
+        if cursor and any(len(row) == num and len(_beyond(row, cursor, backwards)) <= size for row in answers[0::3]):
+            return self._read(client, wanted, sort, size, cursor, descending, low, high, ties * 8)
         merged = self._merge(answers[0::3], backwards)
-        found = self._cut(merged, size, sum(answers[1::3]), sum(answers[2::3]), cursor, descending)
-        if cursor and cursor.before and len(found.members) < size and found.total > len(found.members):
-            return self.page(client, wanted, sort, size, descending=descending, low=low, high=high)
-        return found
+        return self._cut(merged, size, sum(answers[1::3]), sum(answers[2::3]), cursor, descending)
 
     def count(self, client: Redis, queries: Sequence[tuple[Wanted, str, float | None, float | None]]) -> list[int]:
         """How many there are for each (wanted, sort, low, high). One round trip for all; no intersections."""
@@ -305,22 +340,19 @@ class Index:
     def _cut(
         merged: list[tuple[str, float]], size: int, total: int, passed: int, cursor: Cursor | None, descending: bool
     ) -> Slice:
-        """The page beyond the cursor. `passed` counts the scores on the near side of the cursor's; members of the
-        cursor's own score are told apart by name.
+        """The page beyond the cursor. `passed` counts the rows above the cursor's score, those of that score among them
+        when the page before it is read: of these, the ones from the cursor on are what the reading met first.
         """
         if cursor is None:
             rows, more = merged[:size], len(merged) > size
             return _slice(rows, 1, total, earlier=False, later=more)
-        here = (cursor.score, cursor.member)
-        forwards = cursor.before == descending
-        ahead = [row for row in merged if (_order(row) > here if forwards else _order(row) < here)]
+        ahead = _beyond(merged, cursor, backwards=cursor.before != descending)
         rows, more = ahead[:size], len(ahead) > size
-        tied = [member for member, score in merged if score == cursor.score]
-        nearer = sum(1 for member in tied if (member > cursor.member if descending else member < cursor.member))
+        met = sum(1 for row in merged if row[1] == cursor.score) - sum(1 for row in ahead if row[1] == cursor.score)
         if cursor.before:
             rows.reverse()
-            return _slice(rows, passed + nearer - len(rows) + 1, total, earlier=more, later=True)
-        return _slice(rows, passed + nearer + (cursor.member in tied) + 1, total, earlier=True, later=more)
+            return _slice(rows, passed - met - len(rows) + 1, total, earlier=more, later=passed - met < total)
+        return _slice(rows, passed + met + 1, total, earlier=passed + met > 0, later=more)
 
 
 def _slice(rows: list[tuple[str, float]], first: int, total: int, *, earlier: bool, later: bool) -> Slice:
@@ -354,6 +386,21 @@ def _cell_name(facets: Mapping[str, str]) -> str:
 
 def _order(row: tuple[str, float]) -> tuple[float, str]:
     return row[1], row[0]
+
+
+def _beyond(rows: Sequence[tuple[str, float]], cursor: Cursor, backwards: bool) -> list[tuple[str, float]]:
+    """Those of these rows that the reading meets after the cursor's place."""
+    here = (cursor.score, cursor.member)
+    return [row for row in rows if (_order(row) < here if backwards else _order(row) > here)]
+
+
+def _clamped(cursor: Cursor, low: float | None, high: float | None) -> Cursor:
+    """A cursor may be older than the window it pages in."""
+    if low is not None and cursor.score < low:
+        return replace(cursor, score=low, member="")
+    if high is not None and cursor.score > high:
+        return replace(cursor, score=high, member=_LAST)
+    return cursor
 
 
 def _bound(value: float | None, otherwise: str) -> str:
