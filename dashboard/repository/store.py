@@ -108,34 +108,53 @@ def change(action: Callable[[Change], T], *, token: str | None = None) -> T:
     client = redis.client()
     token_key = keys.token(token) if token else None
     for _ in range(ATTEMPTS):
-        with client.pipeline(transaction=True) as watcher:
-            if token_key:
-                watcher.watch(token_key)
-                stored = watcher.get(token_key)
-                if stored is not None:
-                    return json.loads(stored)["result"]
-            draft = Change(client, watcher)
-            result = action(draft)
-            commands = draft.commands()
-            if token_key:
-                kept = json.dumps({"result": result})
-                commands = [*commands, ("SET", token_key, kept, "PXAT", clock.now_ms() + TOKEN_LIFE)]
-            if not commands:
-                return result
-            watcher.multi()
-            for command in commands:
-                watcher.execute_command(*command)
-            try:
-                watcher.execute()
-            except WatchError:
-                continue
-            except (RedisConnectionError, RedisTimeoutError) as error:
-                raise StoreDown(
-                    "The data store went away while this was being saved. Send the form again: it will not be done twice.",
-                    uncertain=True,
-                ) from error
-            return result
+        try:
+            with client.pipeline(transaction=True) as watcher:
+                return _attempt(client, watcher, action, token_key)
+        except WatchError as error:
+            if _connection_lost(error):
+                raise StoreDown from error
     raise Conflict("Too many people are changing this at the same moment. Nothing was saved; try again.")
+
+
+def _attempt(client: Redis, watcher: Any, action: Callable[[Change], T], token_key: str | None) -> T:
+    """Raises WatchError where somebody changed what the action looked at."""
+    if token_key:
+        watcher.watch(token_key)
+        stored = watcher.get(token_key)
+        if stored is not None:
+            return json.loads(stored)["result"]
+    draft = Change(client, watcher)
+    result = action(draft)
+    commands = draft.commands()
+    if token_key:
+        kept = json.dumps({"result": result})
+        commands = [*commands, ("SET", token_key, kept, "PXAT", clock.now_ms() + TOKEN_LIFE)]
+    if commands:
+        _execute(watcher, commands)
+    return result
+
+
+def _execute(watcher: Any, commands: Iterable[tuple[Any, ...]]) -> None:
+    watcher.multi()
+    for command in commands:
+        watcher.execute_command(*command)
+    try:
+        watcher.execute()
+    except (WatchError, RedisConnectionError, RedisTimeoutError) as error:
+        if isinstance(error, WatchError) and not _connection_lost(error):
+            raise
+        raise StoreDown(
+            "The data store went away while this was being saved. Send the form again: it will not be done twice.",
+            uncertain=True,
+        ) from error
+
+
+def _connection_lost(error: WatchError) -> bool:
+    """redis-py says WatchError, too, when the connection breaks while keys are watched, even after EXEC was sent: to
+    try anew then could do a thing twice.
+    """
+    return isinstance(error.__context__, RedisConnectionError | RedisTimeoutError | OSError)
 
 
 def is_done(token: str) -> bool:
