@@ -81,9 +81,10 @@ def relate(
     """
     former, former_premium = before
     if former and former != customer and keys.is_identifier(former):
-        _rewrite(change, former, policy, None, former_premium)
+        _rewrite(change, former, policy, held=False, premium=None, former=former_premium)
     if customer and keys.is_identifier(customer):
-        _rewrite(change, customer, policy, premium, former_premium if former == customer else None)
+        was = former_premium if former == customer else None
+        _rewrite(change, customer, policy, held=True, premium=premium, former=was)
 
 
 def locate(change: Change, policy: str, *, now: tuple[str, str], before: tuple[str, str]) -> None:
@@ -100,8 +101,10 @@ def locate(change: Change, policy: str, *, now: tuple[str, str], before: tuple[s
         change.set(name, ",".join(_with(listed, policy) if present else _without(listed, policy)))
 
 
-def _rewrite(change: Change, customer: str, policy: str, premium: Decimal | None, former: Decimal | None) -> None:
-    """`premium` None takes the policy out of the customer's list."""
+def _rewrite(
+    change: Change, customer: str, policy: str, *, held: bool, premium: Decimal | None, former: Decimal | None
+) -> None:
+    """A policy whose premium is unknown (None) is the customer's all the same, and adds nothing to the total."""
     listed_key, count_key, total_key = (keys.customer_field(customer, name) for name in _RELATIONS)
     change.watch(listed_key, count_key, total_key)
     change.require("string", [listed_key, count_key, total_key])
@@ -109,7 +112,7 @@ def _rewrite(change: Change, customer: str, policy: str, premium: Decimal | None
     listed_text, total_text = change.client.mget(listed_key, total_key)
     listed = comma_list(listed_text)
     was_listed = policy in listed
-    listed = _without(listed, policy) if premium is None else _with(listed, policy)
+    listed = _with(listed, policy) if held else _without(listed, policy)
     total = amount(total_text or "") or Decimal(0)
     total += (premium or Decimal(0)) - ((former or Decimal(0)) if was_listed else Decimal(0))
     change.set(listed_key, ",".join(listed))

@@ -135,8 +135,8 @@ def _figures(values: dict[str, Raw], names: dict[str, str]) -> Figures:
 
 
 def _can_grow(raw: Raw, by: Decimal | int) -> bool:
-    """Whether Redis itself can add to this value."""
-    number = r"-?\d{1,17}(\.\d{1,17})?" if isinstance(by, Decimal) else r"-?\d{1,17}"
+    """Whether Redis itself can add to this value. INCRBY takes no 007; neither takes digits of other scripts."""
+    number = r"-?[0-9]{1,17}(?:\.[0-9]{1,17})?" if isinstance(by, Decimal) else r"0|-?[1-9][0-9]{0,16}"
     return raw is None or (not isinstance(raw, Wrong) and bool(re.fullmatch(number, raw)))
 
 

@@ -162,6 +162,9 @@ def moment(text: str) -> datetime | None:
         found = datetime.fromisoformat(text.strip())
     except ValueError:
         return None
+    # The first and the last year have moments that other zones cannot name.
+    if not 1 < found.year < 9999:
+        return None
     return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
