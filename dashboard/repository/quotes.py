@@ -254,7 +254,7 @@ def listing(
             break
         INDEX.evict(client, stale, facets)
         refresh(client, stale, force=True)
-    rows = [loaded[member] for member in found.members if member in loaded]
+    rows = [loaded[member] for member in found.members if member not in stale]
     return Page(_with_names(client, rows), found.first, found.total, found.previous, found.next)
 
 
