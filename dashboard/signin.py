@@ -115,7 +115,8 @@ def viewer(request: HttpRequest, *, touch: bool = True) -> Viewer | None:
                 return known
     except Forbidden:
         pass
-    sign_out(request)
+    sessions.close(*entry)  # not from request.session: Django empties it when the password is another by now
+    auth.logout(request)
     return None
 
 
