@@ -132,17 +132,24 @@ def listing(
     return _page(client, _facets(scope, directory, wanted, stage), size, directory, cursor=cursor)
 
 
-def totals(client: Redis, scope: Scope, wanted: Filter) -> dict[str, int]:
-    """How many claims there are of each product this person may see, UNKNOWN among them; nothing where a list
-    restricted to one customer or adjuster would have to be made for it. Two round trips.
+def totals(client: Redis, scope: Scope, wanted: Filter, *, stages: Sequence[Stage] = STAGES) -> dict[str, int]:
+    """How many claims at these stages there are of each product this person may see, UNKNOWN among them; nothing where
+    a list restricted to one customer or adjuster would have to be made for it. Two round trips.
     """
     if wanted.customer or wanted.adjuster:
         return {}
     directory = agents.directory(client)
     products = _products(scope)
-    places = [_facets(scope, directory, Filter(product=product), *STAGES) for product in products]
+    places = [_facets(scope, directory, Filter(product=product), *stages) for product in products]
     counts = INDEX.count(client, [(facets, "deadline", None, None) for facets in places])
     return dict(zip(products, counts, strict=True))
+
+
+def urgent(client: Redis, scope: Scope, *, within: int = clock.DAY) -> int:
+    """How many undecided claims the store will drop within so many ms. Two round trips."""
+    directory = agents.directory(client)
+    now = clock.now_ms()
+    return INDEX.count(client, [(_facets(scope, directory, Filter(), *UNDECIDED), "deadline", now, now + within)])[0]
 
 
 def ending_soon(client: Redis, scope: Scope, size: int = 5, *, within: int | None = None) -> Page[Claim]:
@@ -175,31 +182,31 @@ def report(
     customer: str | None = None,
     agent: str | None = None,
     reporter: str | None = None,
-    incident: datetime | None = None,
+    incident_date: datetime | None = None,
     location: str | None = None,
-    estimated: Decimal | None = None,
+    estimated_amount: Decimal | None = None,
     token: str | None = None,
 ) -> str:
     """First notice of loss. Gives the claim's number, e.g. `CLM004`. Raises Invalid.
 
     Whatever is not known is left out; the agent and the customer are the policy's where they are not given.
     """
-    _check_report(summary, policy, customer, agent, reporter, location, incident, estimated)
+    _check_report(summary, policy, customer, agent, reporter, location, incident_date, estimated_amount)
 
     def action(draft: Change) -> str:
         owner, holder = _of_policy(draft, policy, agent, customer)
         number = _free_number(draft)
         rewrite = _Rewrite(draft, Record(number, {}, {}), clock.now_ms() + REPORTED_LIFE)
-        text = _report_text(summary, holder, estimated)
+        text = _report_text(summary, holder, estimated_amount)
         rewrite.put(keys.claim_temp(number), text)
         facts = {
             "reporter": reporter or holder,
-            "incident_date": clock.iso(incident) if incident else None,
+            "incident_date": clock.iso(incident_date) if incident_date else None,
             "location": location,
             "policy": policy,
             "customer": holder,
             "agent": owner,
-            "estimated_amount": plain(estimated) if estimated is not None else None,
+            "estimated_amount": plain(estimated_amount) if estimated_amount is not None else None,
         }
         for name, value in facts.items():
             if value:
@@ -507,8 +514,8 @@ def _check_report(
     agent: str | None,
     reporter: str | None,
     location: str | None,
-    incident: datetime | None,
-    estimated: Decimal | None,
+    incident_date: datetime | None,
+    estimated_amount: Decimal | None,
 ) -> None:
     wrong = {
         "summary": _bad_summary(summary),
@@ -517,8 +524,8 @@ def _check_report(
         "agent": _bad_identifier(agent),
         "reporter": _bad_text(reporter or "", longest=120),
         "location": _bad_text(location or "", longest=300),
-        "incident": "It cannot happen in the future." if incident and incident > clock.now() else "",
-        "estimated": _bad_amount(estimated),
+        "incident_date": "It cannot lie in the future." if incident_date and incident_date > clock.now() else "",
+        "estimated_amount": _bad_amount(estimated_amount),
     }
     _check(wrong)
 

@@ -44,18 +44,19 @@ def _pipeline(request: HttpRequest) -> dict[str, Any]:
         customer=params.identifier(request, "customer"),
         adjuster=params.identifier(request, "adjuster"),
     )
-    stage = params.choice(request, "stage", STAGES)
+    stage = next((each for each in STAGES if each == request.GET.get("stage")), None)
+    totals = claims.totals(client, viewer.scope, wanted, stages=(stage,) if stage else STAGES)
     shown: dict[str, Any] = {
         "wanted": wanted,
         "product": product,
         "stage": stage,
         "filtered": wanted != Filter(),
-        "chips": _chips(request, claims.totals(client, viewer.scope, wanted), product),
+        "chips": _chips(request, totals, product),
         "urgent": claims.urgent(client, viewer.scope),
         "may_work": viewer.may("process_claims"),
     }
     if stage:
-        page = claims.listing(client, viewer.scope, wanted, stage, cursor=params.cursor(request))  # type: ignore[arg-type]
+        page = claims.listing(client, viewer.scope, wanted, stage, cursor=params.cursor(request))
         return shown | {"page": page, "pager": web.pager(request, page), "board_url": web.address(request, stage=None)}
     columns = claims.pipeline(client, viewer.scope, wanted)
     return shown | {
@@ -154,10 +155,17 @@ def _agent(viewer: Viewer, policy: policies.Policy | None) -> str | None:
 
 @dataclass(frozen=True)
 class Step:
-    """One way on for a claim. `open_to`: the stages it leads on from. `run` gives the words to tell."""
+    """One way on for a claim.
+
+    name      goes before the claim's number in the title; `verb` stands on the button
+    note      what the step means for the record
+    open_to   the stages it leads on from
+    run       takes it (number, what was typed, by whom, token), and gives the words to tell
+    """
 
     name: str
     verb: str
+    note: str
     form: Callable[..., forms.Form]
     open_to: tuple[Stage, ...]
     run: Callable[[str, dict[str, Any], str, str], str]
@@ -169,10 +177,18 @@ def _assigned(number: str, typed: dict[str, Any], by: str, token: str) -> str:
     return f"{adjuster} investigates claim {number} now."
 
 
-ASSIGN = Step("Assign an adjuster", "Assign", Assign, UNDECIDED, _assigned)
+ASSIGN = Step(
+    "Assign an adjuster to",
+    "Assign",
+    "The report and the investigation are then kept together, 30 days from the first assignment.",
+    Assign,
+    UNDECIDED,
+    _assigned,
+)
 INVESTIGATE = Step(
-    "Update the investigation",
+    "Investigation of",
     "Save",
+    "The record keeps the time it has.",
     Investigation,
     ("investigating",),
     lambda number, typed, by, token: claims.update_investigation(number, **typed, by=by, token=token),
@@ -180,6 +196,7 @@ INVESTIGATE = Step(
 APPROVE = Step(
     "Approve",
     "Approve claim",
+    "This is final. The claim and its whole investigation are then kept for good.",
     Approve,
     ("investigating",),
     lambda number, typed, by, token: claims.approve(number, **typed, by=by, token=token),
@@ -187,6 +204,7 @@ APPROVE = Step(
 DENY = Step(
     "Deny",
     "Deny claim",
+    "This is final. The claim is then kept for good, with the reason.",
     Deny,
     UNDECIDED,
     lambda number, typed, by, token: claims.deny(number, **typed, by=by, token=token),

@@ -81,9 +81,9 @@ def reported(**changes: Any) -> str:
         "summary": "Auto Accident",
         "policy": "auto:100001",
         "customer": "CUST001",
-        "incident": datetime(2024, 8, 18, 14, 30, tzinfo=UTC),
+        "incident_date": datetime(2024, 8, 18, 14, 30, tzinfo=UTC),
         "location": "I-35 and Main St, Dallas TX",
-        "estimated": Decimal("3500"),
+        "estimated_amount": Decimal("3500"),
         "by": "AG001",
     }
     return claims.report(**{**facts, **changes})
@@ -259,11 +259,11 @@ def test_a_report_takes_agent_and_customer_from_its_policy(store: Redis) -> None
         ("customer", "a:b"),
         ("location", "here\nthere"),
         ("reporter", "a|b"),
-        ("estimated", Decimal("-1")),
-        ("estimated", Decimal("0.001")),
-        ("estimated", Decimal("1e12")),
-        ("estimated", Decimal("NaN")),
-        ("incident", datetime(2999, 1, 1, tzinfo=UTC)),
+        ("estimated_amount", Decimal("-1")),
+        ("estimated_amount", Decimal("0.001")),
+        ("estimated_amount", Decimal("1e12")),
+        ("estimated_amount", Decimal("NaN")),
+        ("incident_date", datetime(2999, 1, 1, tzinfo=UTC)),
     ],
 )
 def test_a_report_that_would_spoil_the_record_is_refused(store: Redis, field: str, value: Any) -> None:
@@ -320,6 +320,7 @@ def test_trap_25_a_claim_that_ends_soon_is_named_before_it_is_lost(store: Redis)
     soon = claims.ending_soon(store, DALLAS, 2)
     assert [claim.number for claim in soon.rows] == [second, first]
     assert soon.total == 3
+    assert claims.urgent(store, DALLAS) == 1
     assert [claim.number for claim in claims.ending_soon(store, DALLAS, within=clock.DAY).rows] == [second]
     assert third not in [claim.number for claim in soon.rows]
 
