@@ -158,7 +158,9 @@ class Family:
         return "|".join(self.fields) if slot == "field" else _SLOTS.get(slot, _IDENTIFIER)
 
     def _allowed(self, slot: str, part: str) -> bool:
-        if slot in ("field", "rest") or slot in _SLOTS:
+        if slot == "cell":
+            return part.isprintable()
+        if slot == "field" or slot in _SLOTS:
             return True
         return part.isprintable() and part not in _RESERVED.get(self.pattern.partition(":")[0], ())
 
