@@ -35,6 +35,7 @@ STATUS: dict[str, tuple[str, str]] = {
     "REPORTED": ("info", "circle-dot"),
     "IN_PROGRESS": ("info", "search"),
     "INVESTIGATION": ("info", "search"),
+    "INVESTIGATING": ("info", "search"),
     "UNDER_INVESTIGATION": ("info", "search"),
     "PENDING": ("warn", "circle-dashed"),
     "UPCOMING": ("info", "calendar-clock"),
