@@ -88,7 +88,7 @@ def _write(client: Redis, thing: Thing) -> None:
         elif isinstance(value, frozenset):
             pipe.sadd(key, *sorted(value))
         else:
-            pipe.hset(key, mapping=dict(value))
+            pipe.hset(key, mapping=dict(value))  # type: ignore[arg-type]
     pipe.execute()
 
 
@@ -183,20 +183,20 @@ def _policies() -> Iterator[Thing]:
     yield _policy("auto", "100001", _without(auto, "vehicle"))
     home = _home("CUST002", "", 800, None, "123 Main St, Dallas TX 75201", 350_000, 1_000)
     yield _policy("home", "200001", {**home, "details": "123 Main St Dallas TX - Jane Doe - $800 premium"})
-    yield _policy("auto", "100002", _auto("CUST002", "AG001", 1_085, -342, "2021 Honda Accord EX", "1HGCV1F34MA041287"))
-    yield _policy("auto", "100003", _auto("CUST003", "AG002", 1_940, -119, "2019 Ford Mustang GT", "1FA6P8CF7K5127734"))
+    yield _policy("auto", "100002", _auto("CUST002", "AG001", 1_085, -342, "2021 Honda Accord EX", "1HGCV1F38MA041287"))
+    yield _policy("auto", "100003", _auto("CUST003", "AG002", 1_940, -119, "2019 Ford Mustang GT", "1FA6P8CF9K5127734"))
     yield _policy(
-        "auto", "100004", _auto("CUST004", "AG002", 1_310, -356, "2022 Hyundai Elantra SEL", "5NPLM4AG0NH062518")
+        "auto", "100004", _auto("CUST004", "AG002", 1_310, -356, "2022 Hyundai Elantra SEL", "5NPLM4AG8NH062518")
     )
     # Past its end and still ACTIVE: what is stored outlives the date.
-    yield _policy("auto", "100005", _auto("CUST006", "AG003", 990, -389, "2018 Toyota RAV4 XLE", "2T3RFREV4JW708821"))
+    yield _policy("auto", "100005", _auto("CUST006", "AG003", 990, -389, "2018 Toyota RAV4 XLE", "2T3RFREV1JW708821"))
     yield _policy(
         "auto",
         "100006",
-        _auto("CUST007", "AG003", 2_260, -61, "2023 Ram 1500 Laramie", "1C6SRFJT7PN560943", status="SUSPENDED"),
+        _auto("CUST007", "AG003", 2_260, -61, "2023 Ram 1500 Laramie", "1C6SRFJT4PN560943", status="SUSPENDED"),
     )
     # One policy in the hash layout (lines 318-330); the others are strings.
-    hashed = _auto("CUST005", "AG001", 1_475, -204, "2021 Tesla Model 3", "5YJ3E1EA3MF918402")
+    hashed = _auto("CUST005", "AG001", 1_475, -204, "2021 Tesla Model 3", "5YJ3E1EAXMF918402")
     yield Thing("policies", {keys.policy("auto", "100007"): hashed}, traces=keys.policy_keys("auto", "100007"))
     yield _policy(
         "home", "200002", _home("CUST005", "AG001", 1_640, -348, "2210 Swiss Ave, Dallas TX 75204", 515_000, 2_500)
@@ -389,7 +389,7 @@ def _quotes(now: datetime) -> Iterator[Thing]:
     ):
         # The document gives the risk no lifetime, so it would outlive its quote for ever. Here it ends with it.
         yield _quote(now, "auto", number, life, 0, text, {"risk_level": risk})
-    yield _open(
+    yield open_quote(
         now,
         "auto",
         "Q003",
@@ -399,10 +399,10 @@ def _quotes(now: datetime) -> Iterator[Thing]:
         "AG003",
         risk_level="MEDIUM",
         vehicle="2024 Ford F-150 XLT",
-        vehicle_vin="1FTFW1E53RFA40217",
+        vehicle_vin="1FTFW1E57RFA40217",
         premium="2140",
     )
-    yield _open(
+    yield open_quote(
         now,
         "auto",
         "Q004",
@@ -412,10 +412,10 @@ def _quotes(now: datetime) -> Iterator[Thing]:
         "AG003",
         risk_level="LOW",
         vehicle="2020 Toyota Corolla LE",
-        vehicle_vin="5YFEPRAE5LP104466",
+        vehicle_vin="5YFEPRAE2LP104466",
         premium="810",
     )
-    yield _open(
+    yield open_quote(
         now,
         "home",
         "Q005",
@@ -430,7 +430,7 @@ def _quotes(now: datetime) -> Iterator[Thing]:
         coverage_type="FULL_REPLACEMENT",
         deductible="2000",
     )
-    yield _open(
+    yield open_quote(
         now,
         "home",
         "Q006",
@@ -445,7 +445,7 @@ def _quotes(now: datetime) -> Iterator[Thing]:
         coverage_type="FULL_REPLACEMENT",
         deductible="1000",
     )
-    yield _open(
+    yield open_quote(
         now,
         "life",
         "Q007",
@@ -459,7 +459,7 @@ def _quotes(now: datetime) -> Iterator[Thing]:
         term_years="20",
         medical_exam_required="no",
     )
-    yield _open(
+    yield open_quote(
         now,
         "life",
         "Q008",
@@ -506,7 +506,7 @@ def _life_quote(now: datetime) -> Thing:
     )
 
 
-def _open(
+def open_quote(
     now: datetime, product: str, number: str, life: int, age: int, customer: str, agent: str, **facts: str
 ) -> Thing:
     """A quote that began `age` seconds ago and lives `life` seconds in all."""
@@ -537,19 +537,21 @@ def _root(product: str, facts: Mapping[str, str]) -> str:
 
 
 def _sessions(now: datetime) -> Iterator[Thing]:
-    yield _portal(now, "CUST001", 1_800, "normal", 20, "192.168.1.100", "Chrome 115.0|Windows 10", last_activity=5)
+    yield portal_session(
+        now, "CUST001", 1_800, "normal", 20, "192.168.1.100", "Chrome 115.0|Windows 10", last_activity=5
+    )
     # Of these the document has the activity level, which is what sets their lifetimes.
-    yield _portal(now, "CUST002", 3_600, "high", 44, "192.168.7.21", "Safari 17.4|macOS 14.5", last_activity=1)
-    yield _portal(now, "CUST003", 900, "idle", 31, "10.20.4.9", "Firefox 126.0|Ubuntu 24.04", last_activity=11)
-    yield _portal(now, "CUST004", 7_200, "vip", 73, "172.16.40.2", "Edge 124.0|Windows 11", last_activity=8)
-    yield _device(now, "mobile", "CUST001", "device123", 34, "iPhone 12|iOS 15.0|app_version:2.1.0")
-    yield _device(now, "tablet", "CUST001", "device456", 86, "iPad Pro|iOS 15.0|app_version:2.1.0")
-    yield _device(now, "mobile", "CUST005", "device207", 12, "Pixel 8|Android 14|app_version:2.3.1")
-    yield _workstation(now, "AG001", 150, "dallas", "dallas,fort_worth", "auto,home,life", (8, 3, 12))
-    yield _workstation(now, "AG002", 65, "houston", "houston", "auto,home", (5, 2, 9))
+    yield portal_session(now, "CUST002", 3_600, "high", 44, "192.168.7.21", "Safari 17.4|macOS 14.5", last_activity=1)
+    yield portal_session(now, "CUST003", 900, "idle", 31, "10.20.4.9", "Firefox 126.0|Ubuntu 24.04", last_activity=11)
+    yield portal_session(now, "CUST004", 7_200, "vip", 73, "172.16.40.2", "Edge 124.0|Windows 11", last_activity=8)
+    yield device_session(now, "mobile", "CUST001", "device123", 34, "iPhone 12|iOS 15.0|app_version:2.1.0")
+    yield device_session(now, "tablet", "CUST001", "device456", 86, "iPad Pro|iOS 15.0|app_version:2.1.0")
+    yield device_session(now, "mobile", "CUST005", "device207", 12, "Pixel 8|Android 14|app_version:2.3.1")
+    yield workstation_session(now, "AG001", 150, "dallas", "dallas,fort_worth", "auto,home,life", (8, 3, 12))
+    yield workstation_session(now, "AG002", 65, "houston", "houston", "auto,home", (5, 2, 9))
 
 
-def _portal(
+def portal_session(
     now: datetime, person: str, life: int, level: str, minutes: int, address: str, device: str, *, last_activity: int
 ) -> Thing:
     """Signed in so many minutes ago; each activity gives it its whole life again."""
@@ -565,12 +567,12 @@ def _portal(
     return Thing("sessions", values, clock.ms(active) + life * clock.SECOND)
 
 
-def _device(now: datetime, device: str, person: str, number: str, minutes: int, text: str) -> Thing:
+def device_session(now: datetime, device: str, person: str, number: str, minutes: int, text: str) -> Thing:
     deadline = clock.ms(now - timedelta(minutes=minutes)) + 2 * clock.HOUR
     return Thing("sessions", {keys.device_session(device, person, number): text}, deadline)
 
 
-def _workstation(
+def workstation_session(
     now: datetime, agent: str, minutes: int, branch: str, branches: str, products: str, figures: tuple[int, int, int]
 ) -> Thing:
     """At work for so many minutes. Never in the place of somebody who is signed in: what is there is left alone."""
@@ -603,10 +605,10 @@ def _claims(now: datetime) -> Iterator[Thing]:
             keys.claim_temp_field("CLM003", "location"): "I-35 and Main St, Dallas TX",
         },
     )
-    yield _reported(
+    yield reported_claim(
         now, "CLM005", "Hail Damage", "home:200002", "CUST005", "AG001", 9_400, 6.6, "2210 Swiss Ave, Dallas TX"
     )
-    yield _reported(
+    yield reported_claim(
         now,
         "CLM008",
         "Rear-End Collision",
@@ -617,7 +619,7 @@ def _claims(now: datetime) -> Iterator[Thing]:
         1.2,
         "US-59 at Kirby Dr, Houston TX",
     )
-    yield _investigated(
+    yield investigated_claim(
         now,
         "CLM004",
         "Kitchen Fire",
@@ -631,7 +633,7 @@ def _claims(now: datetime) -> Iterator[Thing]:
         24,
         1,
     )
-    yield _investigated(
+    yield investigated_claim(
         now,
         "CLM006",
         "Single Vehicle Accident",
@@ -645,7 +647,7 @@ def _claims(now: datetime) -> Iterator[Thing]:
         12,
         2,
     )
-    yield _decided(
+    yield decided_claim(
         now,
         "CLM001",
         "Auto Accident",
@@ -660,7 +662,7 @@ def _claims(now: datetime) -> Iterator[Thing]:
         2,
         paid=3_200,
     )
-    yield _decided(
+    yield decided_claim(
         now,
         "CLM007",
         "Water Leak",
@@ -675,7 +677,7 @@ def _claims(now: datetime) -> Iterator[Thing]:
         0,
         paid=4_650,
     )
-    yield _decided(
+    yield decided_claim(
         now,
         "CLM002",
         "Theft From Vehicle",
@@ -698,7 +700,7 @@ def _claim(number: str, deadline: int | None, values: Mapping[str, str]) -> Thin
     return Thing("claims", values, deadline, traces=[*traces, keys.history("claims", number)])
 
 
-def _reported(
+def reported_claim(
     now: datetime,
     number: str,
     what: str,
@@ -715,7 +717,7 @@ def _reported(
     return _claim(number, clock.ms(happened) + 7 * clock.DAY, values)
 
 
-def _investigated(
+def investigated_claim(
     now: datetime, number: str, what: str, policy: str, customer: str, agent: str, estimate: int, days: float,
     where: str, adjuster: str, photos: int, statements: int,
 ) -> Thing:  # fmt: skip
@@ -726,7 +728,7 @@ def _investigated(
     return _claim(number, clock.ms(assigned) + 30 * clock.DAY, values)
 
 
-def _decided(
+def decided_claim(
     now: datetime, number: str, what: str, policy: str, customer: str, agent: str, estimate: int, days: int,
     where: str, adjuster: str, photos: int, statements: int, *, paid: int | None = None, reason: str = "",
 ) -> Thing:  # fmt: skip
@@ -816,14 +818,14 @@ def _metrics() -> Iterator[Thing]:
         for owner, figures in rows.items():
             for metric, figure in zip(metrics.DAILY, figures, strict=True):
                 yield Thing("figures", {daily_key(day, owner, metric): str(figure)}, metrics.daily_deadline(day))
-    for period, figures in _LONGER.items():
+    for period, longer in _LONGER.items():
         running = period_of(period, today)
         before = period_of(period, running.first - timedelta(days=1))
-        for metric, (now, then) in figures.items():
-            for each, figure in ((running, now), (before, then)):
+        for name, (now, then) in longer.items():
+            for each, amount in ((running, now), (before, then)):
                 deadline = clock.end_of_day(each.last) + keys.METRIC_RETENTION[period] * clock.SECOND
                 if deadline > clock.now_ms():
-                    yield Thing("figures", {_LONGER_KEYS[period](each.name, metric): figure}, deadline)
+                    yield Thing("figures", {_LONGER_KEYS[period](each.name, name): amount}, deadline)
 
 
 def daily_key(day: date, owner: str, metric: str) -> str:

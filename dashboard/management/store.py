@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from typing import Any
 
 from django.conf import settings
+from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
-from redis import Redis
 from redis.exceptions import RedisError
 
 from dashboard import redis
@@ -19,11 +20,13 @@ class StoreCommand(BaseCommand):
 
     stopped = "Stopped."
 
-    def work(self, client: Redis, **options: Any) -> None:
-        raise NotImplementedError
+    work: Callable[..., None]
+    """Is given the client, and the options by name."""
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
+            # A fresh copy has no tables for the accounts yet.
+            call_command("migrate", verbosity=0, interactive=False)
             with store_running():
                 self.work(redis.client(), **options)
         except KeyboardInterrupt:

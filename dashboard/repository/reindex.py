@@ -23,6 +23,9 @@ from dashboard.repository.index import Index
 SLICE = 1_000
 """Keys looked at in one go."""
 
+SHARE = 4
+"""A reconciliation that rests, rests so many times as long as it works: a fifth of one processor, at any size."""
+
 Report = Callable[[int, int], None]
 """Is told how many keys were looked at, and how many there are about."""
 
@@ -45,7 +48,7 @@ def reconcile(
     stop: Callable[[], bool] | None = None,
     thorough: bool = False,
 ) -> Outcome:
-    """Bring every index in step with what is stored, resting `pause` seconds after each slice.
+    """Bring every index in step with what is stored, resting at least `pause` seconds after each slice.
 
     `thorough` also writes anew what seems to stand, and looks at each cell for what has no business there: for when
     part of the index itself was lost. Without, it costs about a round trip for each hundred keys.
@@ -53,8 +56,9 @@ def reconcile(
     work = _Reconciliation(client, thorough)
     total, seen, cursor = client.dbsize(), 0, 0
     while not (stop and stop()):
+        began = time.monotonic()
         cursor, names = client.scan(cursor, count=SLICE)
-        work.look_at(names)
+        work.look_at(names)  # type: ignore[arg-type]
         seen += len(names)
         if progress:
             progress(seen, max(seen, total))
@@ -62,7 +66,7 @@ def reconcile(
             work.outcome.finished = True
             break
         if pause:
-            time.sleep(pause)
+            time.sleep(max(pause, SHARE * (time.monotonic() - began)))
     return work.outcome
 
 
@@ -109,7 +113,8 @@ class _Reconciliation:
 
     def _follow_things(self, found: Iterable[keys.Parsed]) -> None:
         """A thing is refreshed when its anchor comes by; for the sake of its other keys only if nobody knows it yet."""
-        anchored, others = defaultdict(set), defaultdict(set)
+        anchored: dict[str, set[str]] = defaultdict(set)
+        others: dict[str, set[str]] = defaultdict(set)
         for parsed in found:
             name = parsed.family.area
             area = AREAS.get(name)
@@ -153,7 +158,7 @@ class _Reconciliation:
 
     def _follow_places(self, names: Sequence[str]) -> None:
         """Things the index knows whose anchor is gone: refreshing takes them out, or sees that they live without."""
-        members = defaultdict(list)
+        members: dict[str, list[str]] = defaultdict(list)
         for name, hashed in zip(names, _read(self._client, "hkeys", names), strict=True):
             members[name.split(":")[2]] += hashed
         for name, known in members.items():

@@ -26,7 +26,9 @@ class Command(StoreCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
-            "--accounts-only", action="store_true", help="make the accounts AG001-AG003, SUP001 and ADM001, nothing else"
+            "--accounts-only",
+            action="store_true",
+            help="make just AG001-AG003, SUP001 and ADM001",
         )
         parser.add_argument("--force", action="store_true", help="also into a store that has data of its own")
 
