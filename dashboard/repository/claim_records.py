@@ -90,6 +90,11 @@ class Claim:
         return self.final_amount if self.stage == "approved" else self.estimated
 
     @property
+    def complaints(self) -> list[Problem]:
+        """The problems with the name of the fact before the words, for where there is no room for the key."""
+        return [Problem(problem.key, f"{_fact(problem.key)} {problem.what}") for problem in self.problems]
+
+    @property
     def seen(self) -> str:
         """Fingerprint of what a form shows, so that an edit made on an older state is noticed."""
         passing = ("problems", "customer_name", "deadline", "branch")
@@ -253,6 +258,13 @@ def investigation_parts(text: str) -> dict[str, str]:
         else:
             parts[" " * (len(parts) + 1)] = part
     return parts
+
+
+def _fact(key: str) -> str:
+    """`claim:temp:CLM003:incident_date` -> "Incident date"; the report or the investigation for its root."""
+    parsed = keys.parse(key)
+    field = parsed.parts.get("field") if parsed else None
+    return (field or ("report" if key.startswith("claim:temp:") else "investigation")).replace("_", " ").capitalize()
 
 
 class _Facts:

@@ -157,6 +157,17 @@ def test_a_claim_shows_its_facts_its_history_and_how_it_is_stored(agent_client: 
     assert "As stored 10 keys" in page
 
 
+def test_trap_25_what_was_told_of_a_claim_outlives_its_record(
+    agent_client: Client, supervisor_client: Client, store: Redis
+) -> None:
+    number = claims.report(summary="Hail", location="Elm St, Dallas TX", by="AG001")
+    store.delete(*keys_of(store, number))
+    ended = supervisor_client.get(f"/claims/{number}/")
+    assert ended.status_code == 200
+    assert "The record of this claim has ended" in text_of(ended) and "Elm St, Dallas TX" in text_of(ended)
+    assert "Elm St" not in text_of(agent_client.get(f"/claims/{number}/")), "whose it was is not known any more"
+
+
 def test_an_unknown_claim_and_one_whose_record_ended_say_so(agent_client: Client, store: Redis) -> None:
     assert agent_client.get("/claims/CLM999/").status_code == 404
     assert agent_client.get("/claims/a%2Ab/").status_code == 404
@@ -174,7 +185,7 @@ def test_another_tools_approval_that_leaves_keys_to_end_is_named(agent_client: C
 
 
 BROKEN: list[tuple[list[Any], str]] = [
-    (["RPUSH", "claim:temp:CLM009:location", "a"], "holds a list"),
+    (["RPUSH", "claim:temp:CLM009:location", "a"], "ocation holds a list"),
     (["HSET", "claim:temp:CLM009", "a", "b"], "holds a hash"),
     (["SET", "claim:temp:CLM009:location", b"\xff\xfe"], "not valid UTF-8"),
     (["SET", "claim:temp:CLM009", "x" * 1_000_000], "1,000,000 characters long"),
