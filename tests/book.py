@@ -11,7 +11,12 @@ _AUTO_QUOTE = {"customer": "CUST004", "agent": "AG001", "vehicle": "Honda Civic 
 _LIFE_QUOTE = {
     "customer": "CUST008", "agent": "AG001", "premium_monthly": "45", "coverage_amount": "500000", "term_years": "20",
 }  # fmt: skip
-_HOME_QUOTE = {"customer": "CUST002", "agent": "AG001", "property_address": "1 Elm St, Dallas TX 75201", "premium": "800"}
+_HOME_QUOTE = {
+    "customer": "CUST002",
+    "agent": "AG001",
+    "property_address": "1 Elm St, Dallas TX 75201",
+    "premium": "800",
+}
 _QUOTES = {"auto": _AUTO_QUOTE, "home": _HOME_QUOTE, "life": _LIFE_QUOTE}
 
 

@@ -12,7 +12,12 @@ from dashboard.forms.fields import Day, Identifier, Money, Text
 from dashboard.repository.policies import STATUSES, Policy, facts_of
 from dashboard.repository.values import readable
 
-COVERAGES = (("", "Not said"), ("FULL_REPLACEMENT", "Full replacement"), ("ACTUAL_CASH_VALUE", "Actual cash value"), ("BASIC", "Basic"))
+COVERAGES = (
+    ("", "Not said"),
+    ("FULL_REPLACEMENT", "Full replacement"),
+    ("ACTUAL_CASH_VALUE", "Actual cash value"),
+    ("BASIC", "Basic"),
+)
 
 
 class KeepingChoice(forms.ChoiceField):
@@ -34,7 +39,9 @@ class PolicyForm(forms.Form):
     effective_date = Day(label="Begins on", required=False)
     expiration_date = Day(label="Ends on", required=False)
 
-    def __init__(self, *args: Any, policy: Policy | None = None, stored: dict[str, str] | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self, *args: Any, policy: Policy | None = None, stored: dict[str, str] | None = None, **kwargs: Any
+    ) -> None:
         """`policy` and its facts as they are `stored` fill the form for an edit."""
         if policy:
             texts = {name: readable(text) for name, text in (stored or {}).items()}

@@ -50,7 +50,16 @@ class AutoQuote(NewQuote):
     coverage_type = Text(label="Coverage", required=False, max_length=60)
     coverage_limits = Text(label="Limits", required=False, max_length=40, help_text="Such as 100/300/50.")
     deductible = Money(label="Deductible", required=False)
-    field_order = ("customer", "agent", "vehicle", "vehicle_vin", "premium", "risk_level", "coverage_type", "coverage_limits")
+    field_order = (
+        "customer",
+        "agent",
+        "vehicle",
+        "vehicle_vin",
+        "premium",
+        "risk_level",
+        "coverage_type",
+        "coverage_limits",
+    )
 
 
 class HomeQuote(NewQuote):
@@ -60,7 +69,11 @@ class HomeQuote(NewQuote):
     premium = Money(label="Premium a year", above=0)
     coverage_type = forms.ChoiceField(
         label="Coverage",
-        choices=(("FULL_REPLACEMENT", "Full replacement"), ("ACTUAL_CASH_VALUE", "Actual cash value"), ("BASIC", "Basic")),
+        choices=(
+            ("FULL_REPLACEMENT", "Full replacement"),
+            ("ACTUAL_CASH_VALUE", "Actual cash value"),
+            ("BASIC", "Basic"),
+        ),
     )
     deductible = Money(label="Deductible", required=False)
     field_order = ("customer", "agent", "property_address", "property_value", "premium", "risk_level", "coverage_type")
@@ -71,7 +84,9 @@ class LifeQuote(NewQuote):
     coverage_amount = Money(label="Sum insured", above=0)
     term_years = forms.IntegerField(label="Term in years", min_value=1, max_value=60)
     premium_monthly = Money(label="Premium a month", above=0)
-    medical_exam_required = forms.ChoiceField(label="Medical exam", choices=(("no", "Not required"), ("yes", "Required")))
+    medical_exam_required = forms.ChoiceField(
+        label="Medical exam", choices=(("no", "Not required"), ("yes", "Required"))
+    )
     field_order = ("customer", "agent", "coverage_amount", "term_years", "premium_monthly", "risk_level")
 
 

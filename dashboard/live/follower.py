@@ -122,7 +122,9 @@ class Follower:
         except RedisError:
             self._pending = pending  # said again once the store is back
             raise
-        message = {area: [] for area in pending.touched} | {a: sorted(ids)[:50] for a, ids in pending.things.items() if ids}
+        message = {area: [] for area in pending.touched} | {
+            a: sorted(ids)[:50] for a, ids in pending.things.items() if ids
+        }
         self._client.publish(keys.LIVE_CHANNEL, json.dumps(message))
 
     def _bring_in_step(self, pending: _Pending) -> None:

@@ -180,7 +180,7 @@ def clock_text(left: int) -> str:
     if left <= 0:
         return "ended"
     seconds = -(-left // 1000)
-    if seconds >= 2 * 86_400:
+    if seconds >= 86_400:
         return f"{seconds // 86_400} d {seconds % 86_400 // 3600} h"
     if seconds >= 3600:
         return f"{seconds // 3600}:{seconds % 3600 // 60:02}:{seconds % 60:02}"

@@ -94,15 +94,12 @@ def _paired(group: str, now: Mapping[str, Figures], before: Mapping[str, Figures
 
 def tiles(now: Figures, before: Figures) -> list[dict[str, str]]:
     """The four figures as templates/parts/tile.html takes them."""
-    return [
-        {
-            "id": f"t-{metric}",
-            "label": TITLES[metric],
-            "value": _text(metric, getattr(now, metric)),
-            "note": f"{_text(metric, getattr(before, metric))} yesterday",
-        }
-        for metric in DAILY
-    ]
+    return [tile(now, before, metric, title) for metric, title in TITLES.items()]
+
+
+def tile(now: Figures, before: Figures, metric: Metric, label: str) -> dict[str, str]:
+    note = _before_text(metric, getattr(before, metric)) or "none recorded yesterday"
+    return {"id": f"tile-{metric}", "label": label, "value": _text(metric, getattr(now, metric)), "note": note}
 
 
 def _leading(rows: list[Row], metric: Metric, most: int = 12) -> list[Row]:
@@ -113,11 +110,15 @@ def _chart(rows: list[Row], metric: Metric, what: str) -> str:
     pairs = [(row, getattr(row.now, metric), getattr(row.before, metric)) for row in rows]
     drawn = [
         Bar(
-            row.name if row.group == "Agent" else row.name.title(), now, before, _text(metric, now), f"{_text(metric, before)} yesterday"
+            label=row.name if row.group == "Agent" else row.name.title(),
+            value=now,
+            before=before,
+            value_text=_text(metric, now) if now is not None else "none recorded",
+            before_text=_before_text(metric, before),
         )
         for row, now, before in pairs
     ]
-    words = "; ".join(f"{row.label}: {row.value_text}, {row.before_text}" for row in drawn)
+    words = "; ".join(", ".join(filter(None, (f"{row.label}: {row.value_text}", row.before_text))) for row in drawn)
     return bars(drawn, title=f"{TITLES[metric]} {what}, today so far", description=words)
 
 
@@ -125,11 +126,17 @@ def _text(metric: Metric, value: Decimal | None) -> str:
     return str(money(value) if metric == "revenue" else number(value))
 
 
+def _before_text(metric: Metric, value: Decimal | None) -> str:
+    return "" if value is None else f"{_text(metric, value)} yesterday"
+
+
 @require_GET
 def csv_file(request: HttpRequest) -> StreamingHttpResponse:
     """The same figures, today and yesterday, one line for each company, department or agent and day."""
     rows = _rows(viewer_of(request))
-    response = StreamingHttpResponse(_lines(rows, clock.today(), web.yesterday()), content_type="text/csv; charset=utf-8")
+    response = StreamingHttpResponse(
+        _lines(rows, clock.today(), web.yesterday()), content_type="text/csv; charset=utf-8"
+    )
     response["Content-Disposition"] = f'attachment; filename="metrics-{clock.today():%Y-%m-%d}.csv"'
     return response
 

@@ -139,7 +139,11 @@ def _differences(form: PolicyForm, policy: Policy) -> list[str]:
     """Where what was typed is another than what is stored by now."""
     now = policies.raw_facts(redis.client(), policy)
     pairs = [(form.fields[name].label, now.get(name, ""), typed) for name, typed in form.facts.items()]
-    return [f"{label} is now {stored or 'empty'}; you have {typed or 'nothing'}." for label, stored, typed in pairs if stored != typed]
+    return [
+        f"{label} is now {stored or 'empty'}; you have {typed or 'nothing'}."
+        for label, stored, typed in pairs
+        if stored != typed
+    ]
 
 
 def _own_branch(viewer: Viewer, form: PolicyForm) -> None:
@@ -147,5 +151,3 @@ def _own_branch(viewer: Viewer, form: PolicyForm) -> None:
     agent = form.cleaned_data.get("agent")
     if agent and not viewer.scope.sees(None, policies.branch_of(redis.client(), agent)):
         raise Invalid({"agent": "This agent belongs to a branch that you do not work for."})
-
-

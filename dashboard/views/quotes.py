@@ -15,9 +15,11 @@ from dashboard.errors import DomainError, Expired, Invalid, NotFound, StoreDown
 from dashboard.forms.fields import refuse
 from dashboard.forms.quotes import FORMS, RISKS, Bind, NewQuote, yearly_premium
 from dashboard.permissions import Viewer, ended_quote_for, quote_for, requires, viewer_of
-from dashboard.repository import agents, audit, quotes
+from dashboard.repository import agents, audit, metrics, quotes
 from dashboard.views import params, web
+from dashboard.views.metrics import tile
 
+TODAY: dict[metrics.Metric, str] = {"quotes_generated": "Quoted today", "policies_sold": "Policies sold today"}
 BOARD_AREAS = ("quotes", "customers", "metrics")
 
 
@@ -44,12 +46,19 @@ def _board(request: HttpRequest) -> dict[str, Any]:
         "counts": live,
         "chips": _chips(request, live, wanted),
         "risks": [risk for risk in RISKS if risk[0]],
-        "today": web.company_figures(viewer, clock.today()),
-        "yesterday": web.company_figures(viewer, web.yesterday()),
+        "tiles": _tiles(viewer),
         "may_quote": viewer.may("create_quotes"),
         "may_bind": viewer.may("bind_policies"),
         "limit": _limit(viewer),
     }
+
+
+def _tiles(viewer: Viewer) -> list[dict[str, str]]:
+    """Today's quotes and sales against yesterday's, for those who may see the company's."""
+    if not viewer.may("view_company_metrics"):
+        return []
+    now, before = (metrics.day(redis.client(), on).company for on in (clock.today(), web.yesterday()))
+    return [tile(now, before, metric, title) for metric, title in TODAY.items()]
 
 
 def _chips(request: HttpRequest, live: quotes.Counts, wanted: quotes.Filter) -> list[web.Chip]:
@@ -199,4 +208,3 @@ def bind(request: HttpRequest, product: str, number: str) -> HttpResponse:
 
 def _limit(viewer: Viewer) -> int:
     return quotes.SUPERVISOR_EXTENSIONS if viewer.may("exceed_extensions") else quotes.EXTENSIONS
-

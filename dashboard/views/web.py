@@ -19,13 +19,12 @@ from django.shortcuts import redirect, render
 from django.template.loader import render_to_string
 from django.utils.http import url_has_allowed_host_and_scheme
 
-from dashboard import clock, redis
+from dashboard import clock
 from dashboard.errors import DomainError, StoreDown
 from dashboard.live import stream
-from dashboard.permissions import Viewer, viewer_of
-from dashboard.repository import metrics, store
+from dashboard.permissions import viewer_of
+from dashboard.repository import store
 from dashboard.repository.index import Page
-from dashboard.repository.metrics import Figures
 
 _SHARED_SECONDS = 2.0
 """How long an answer may be given to others while no event says that its area changed."""
@@ -33,7 +32,12 @@ _MOST_SHARED = 200
 
 
 def live_page(
-    request: HttpRequest, folder: str, areas: Sequence[str], context: Callable[[], Mapping[str, Any]], *, shared: bool = True
+    request: HttpRequest,
+    folder: str,
+    areas: Sequence[str],
+    context: Callable[[], Mapping[str, Any]],
+    *,
+    shared: bool = True,
 ) -> HttpResponse:
     """A page whose regions are live: `<folder>/page.html`, or `<folder>/_regions.html` alone when htmx asks.
 
@@ -42,7 +46,9 @@ def live_page(
     """
     if not is_live(request):
         return render(request, f"{folder}/page.html", {**context(), "areas": ",".join(areas)})
-    regions = _shared(request, folder, areas, context) if shared else _regions(request, folder, context())
+    # A notice means that this person has just done something: its event may not have come round yet.
+    fresh = not shared or len(messages.get_messages(request)) > 0
+    regions = _regions(request, folder, context()) if fresh else _shared(request, folder, areas, context)
     return render(request, "live.html", {"regions": regions})
 
 
@@ -130,11 +136,6 @@ def pager(request: HttpRequest, page: Page[Any]) -> dict[str, object]:
         "previous": address(request, at=page.previous) if page.previous else "",
         "next": address(request, at=page.next) if page.next else "",
     }
-
-
-def company_figures(viewer: Viewer, on: date) -> Figures | None:
-    """The company's figures of a day, for those who may see them."""
-    return metrics.day(redis.client(), on).company if viewer.may("view_company_metrics") else None
 
 
 def yesterday() -> date:

@@ -16,7 +16,7 @@
   function clockText(left) {
     if (left <= 0) return "ended";
     const s = Math.ceil(left / 1000);
-    if (s >= 2 * 86_400) return `${Math.floor(s / 86_400)} d ${Math.floor((s % 86_400) / 3600)} h`;
+    if (s >= 86_400) return `${Math.floor(s / 86_400)} d ${Math.floor((s % 86_400) / 3600)} h`;
     if (s >= 3600) return `${Math.floor(s / 3600)}:${two(Math.floor((s % 3600) / 60))}:${two(s % 60)}`;
     return `${Math.floor(s / 60)}:${two(s % 60)}`;
   }

@@ -106,7 +106,9 @@ def test_audit_records_of_others_are_listed(store: Redis, follower: Follower) ->
 
 
 def test_sessions_and_metrics_are_told(store: Redis, follower: Follower, told: PubSub) -> None:
-    store.set("session:customer:CUST001:portal", "authenticated|login_time:2024-08-18T10:30:00Z|ip:192.168.1.100", ex=1800)
+    store.set(
+        "session:customer:CUST001:portal", "authenticated|login_time:2024-08-18T10:30:00Z|ip:192.168.1.100", ex=1800
+    )
     assert hears(told, "sessions", "customer:CUST001:portal")
     assert [each.person for each in sessions.of_person(store, "CUST001")] == ["CUST001"]
     store.set(f"metrics:daily:{clock.today()}:agent:AG009:policies_sold", "5", ex=86400)

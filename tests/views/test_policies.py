@@ -31,7 +31,9 @@ def next_page(page: str) -> str:
 class TestList:
     def test_filters(self, supervisor_client: Client) -> None:
         soon = (clock.today() + timedelta(days=5)).isoformat()
-        one = book.policy("home", status="CANCELLED", agent="AG003", customer="CUST007", property_address="1 Elm St, Austin TX 78701")
+        one = book.policy(
+            "home", status="CANCELLED", agent="AG003", customer="CUST007", property_address="1 Elm St, Austin TX 78701"
+        )
         two = book.policy(expiration_date=soon)
         three = book.policy("life", expiration_date=(clock.today() - timedelta(days=1)).isoformat())
         for query, wanted in {
@@ -56,7 +58,9 @@ class TestList:
         second = shown(supervisor_client, next_page(first))
         assert rows(second) == [f"auto-{made[-1]}"] and "51–51 of 51" in second
 
-    @pytest.mark.parametrize("query", ["within=-99999", "within=x", "zip=1", "status=NONE", "sort=%27", "at=%3C1~auto:1"])
+    @pytest.mark.parametrize(
+        "query", ["within=-99999", "within=x", "zip=1", "status=NONE", "sort=%27", "at=%3C1~auto:1"]
+    )
     def test_a_bad_parameter_is_clamped(self, agent_client: Client, query: str) -> None:
         book.policy()
         shown(agent_client, f"/policies/?{query}")
@@ -91,7 +95,13 @@ class TestDetail:
         store.set("customer:CUST001:profile", "John Smith|DOB:1985-03-15|Phone:555-0123|Email:john@example.com")
         number = book.policy(vehicle="2020 Toyota Camry LE", deductible="500")
         page = shown(agent_client, f"/policies/auto/{number}/")
-        for words in ("2020 Toyota Camry LE", "John Smith", "555-0123", "Created by AG001", f"policy:auto:{number}:premium"):
+        for words in (
+            "2020 Toyota Camry LE",
+            "John Smith",
+            "555-0123",
+            "Created by AG001",
+            f"policy:auto:{number}:premium",
+        ):
             assert words in page
 
     def test_a_policy_kept_as_a_hash_is_shown(self, agent_client: Client, store: Redis) -> None:
@@ -100,28 +110,50 @@ class TestDetail:
         page = shown(agent_client, "/policies/auto/500/")
         assert "$1,200" in page and "hash" in page
 
-    def test_the_documents_home_policy_without_agent_and_dates_is_shown(self, second_agent_client: Client, store: Redis) -> None:
+    def test_the_documents_home_policy_without_agent_and_dates_is_shown(
+        self, second_agent_client: Client, store: Redis
+    ) -> None:
         """Trap 8; without an agent it is visible to every branch."""
         store.mset({"policy:home:200001:status": "ACTIVE", "policy:home:200001:premium": "800"})
         assert "$800" in shown(second_agent_client, "/policies/home/200001/")
 
     def test_strangers_get_not_found(self, second_agent_client: Client) -> None:
         dallas, life = book.policy(), book.policy("life", agent="AG002")
-        for address in (f"/policies/auto/{dallas}/", f"/policies/life/{life}/", f"/policies/auto/{dallas}/edit/", "/policies/auto/9/"):
+        for address in (
+            f"/policies/auto/{dallas}/",
+            f"/policies/life/{life}/",
+            f"/policies/auto/{dallas}/edit/",
+            "/policies/auto/9/",
+        ):
             assert second_agent_client.get(address).status_code == 404
 
 
 class TestNew:
-    typed = {"product": "auto", "status": "ACTIVE", "customer": "CUST004", "premium": "1,200", "vehicle": "Kia Rio", "agent": "AG001"}
+    typed = {
+        "product": "auto",
+        "status": "ACTIVE",
+        "customer": "CUST004",
+        "premium": "1,200",
+        "vehicle": "Kia Rio",
+        "agent": "AG001",
+    }
 
     def test_creates_one_however_often_it_is_sent(self, agent_client: Client, store: Redis) -> None:
-        places = {agent_client.post("/policies/new/", {**self.typed, "token": "n"}).headers["Location"] for _ in range(3)}
+        places = {
+            agent_client.post("/policies/new/", {**self.typed, "token": "n"}).headers["Location"] for _ in range(3)
+        }
         assert places == {"/policies/auto/100001/"}
         assert store.get("policy:auto:100001:details") == "Kia Rio - CUST004 - $1,200 premium"
         assert store.get("customer:CUST004:policy_count") == "1"
 
     def test_errors_keep_what_was_typed(self, agent_client: Client, store: Redis) -> None:
-        typed = {**self.typed, "premium": "-3", "effective_date": "2026-02-01", "expiration_date": "2026-01-01", "customer": "a b"}
+        typed = {
+            **self.typed,
+            "premium": "-3",
+            "effective_date": "2026-02-01",
+            "expiration_date": "2026-01-01",
+            "customer": "a b",
+        }
         page = agent_client.post("/policies/new/", typed).content.decode()
         for name, value in (("premium", "-3"), ("expiration_date", "2026-01-01"), ("customer", "a b")):
             assert f'id="id_{name}_error"' in page and f'value="{value}"' in page
@@ -157,7 +189,9 @@ class TestEdit:
             agent_client.post(f"/policies/auto/{number}/edit/", typed)
         assert len(list(store.scan_iter(f"audit:policy:auto:{number}:change:*"))) == 2
 
-    def test_a_colleagues_change_in_between_is_told_and_nothing_typed_is_lost(self, agent_client: Client, supervisor_client: Client, store: Redis) -> None:
+    def test_a_colleagues_change_in_between_is_told_and_nothing_typed_is_lost(
+        self, agent_client: Client, supervisor_client: Client, store: Redis
+    ) -> None:
         number = book.policy()
         mine, theirs = self.form(agent_client, number), self.form(supervisor_client, number)
         supervisor_client.post(f"/policies/auto/{number}/edit/", {**theirs, "premium": "1400"})

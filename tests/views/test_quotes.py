@@ -49,7 +49,9 @@ class TestBoard:
         for query in ("risk=LOW", "customer=CUST009", "agent=AG003", "product=auto&risk=LOW&customer=CUST009"):
             assert rows(shown(supervisor_client, f"/quotes/?{query}")) == [f"auto-{wanted}"], query
 
-    @pytest.mark.parametrize("query", ["product=boat", "risk=%00", "agent=a:b", "at=nonsense", "at=%3E9~x", "customer=" + "x" * 999])
+    @pytest.mark.parametrize(
+        "query", ["product=boat", "risk=%00", "agent=a:b", "at=nonsense", "at=%3E9~x", "customer=" + "x" * 999]
+    )
     def test_a_bad_parameter_is_clamped(self, agent_client: Client, query: str) -> None:
         number = book.quote()
         assert rows(shown(agent_client, f"/quotes/?{query}")) in ([f"auto-{number}"], [])
@@ -78,7 +80,12 @@ class TestBoard:
         store.set(keys.quote("auto", broken), "x" * 1_000_000, keepttl=True)
         page = shown(agent_client)
         assert set(rows(page)) == {f"auto-{fine}", f"auto-{broken}"}
-        for words in ("is not an amount: lots", "holds a list, not a text", "is not valid UTF-8", "1,000,000 characters"):
+        for words in (
+            "is not an amount: lots",
+            "holds a list, not a text",
+            "is not valid UTF-8",
+            "1,000,000 characters",
+        ):
             assert words in page
         assert len(page) < 100_000
 
@@ -99,7 +106,9 @@ class TestDetail:
         assert agent_client.get("/quotes/auto/Q999/").status_code == 404
         assert agent_client.get("/quotes/boat/Q001/").status_code == 404
 
-    def test_a_quote_that_one_may_not_see_is_not_found_alive_or_ended(self, second_agent_client: Client, store: Redis) -> None:
+    def test_a_quote_that_one_may_not_see_is_not_found_alive_or_ended(
+        self, second_agent_client: Client, store: Redis
+    ) -> None:
         life, dallas = book.quote("life", agent="AG002"), book.quote()
         for address in (f"/quotes/life/{life}/", f"/quotes/auto/{dallas}/"):
             assert second_agent_client.get(address).status_code == 404
@@ -118,7 +127,13 @@ class TestDetail:
 
 class TestNew:
     path = "/quotes/new/"
-    typed = {"product": "auto", "customer": "cust004", "vehicle": "Kia Rio 2022", "premium": "$1,250.50", "risk_level": "LOW"}
+    typed = {
+        "product": "auto",
+        "customer": "cust004",
+        "vehicle": "Kia Rio 2022",
+        "premium": "$1,250.50",
+        "risk_level": "LOW",
+    }
 
     def test_makes_a_quote_that_lives_as_long_as_was_said(self, agent_client: Client, store: Redis) -> None:
         term = agent_client.get(self.path, {**self.typed}, headers=LIVE).content.decode()
@@ -144,7 +159,9 @@ class TestNew:
 
     def test_an_agent_without_life_gets_no_life_form(self, second_agent_client: Client, store: Redis) -> None:
         assert "Sum insured" not in shown(second_agent_client, "/quotes/new/?product=life")
-        second_agent_client.post(self.path, {"product": "life", "customer": "C1", "coverage_amount": "1", "premium_monthly": "9"})
+        second_agent_client.post(
+            self.path, {"product": "life", "customer": "C1", "coverage_amount": "1", "premium_monthly": "9"}
+        )
         assert not list(store.scan_iter("quote:life:*"))
 
     def test_an_agent_quotes_for_themselves_whatever_the_form_says(self, agent_client: Client, store: Redis) -> None:
@@ -171,7 +188,9 @@ class TestExtend:
             agent_client.post(f"/quotes/auto/{number}/extend/", {"token": "a"})
         assert store.hget(keys.quote_terms("auto", number), "extensions") == "1"
 
-    def test_an_agent_stops_at_the_cap_and_a_supervisor_goes_on(self, agent_client: Client, supervisor_client: Client, store: Redis) -> None:
+    def test_an_agent_stops_at_the_cap_and_a_supervisor_goes_on(
+        self, agent_client: Client, supervisor_client: Client, store: Redis
+    ) -> None:
         number = book.quote()
         for token in "abc":
             page = agent_client.post(f"/quotes/auto/{number}/extend/", {"token": token}, follow=True).content.decode()
@@ -209,7 +228,9 @@ class TestBind:
         places = {self.bind(agent_client, number).headers["Location"] for _ in range(3)}
         assert len(places) == 1 and policies_made(store) == 1
 
-    def test_a_colleague_who_was_faster_is_named(self, agent_client: Client, supervisor_client: Client, store: Redis) -> None:
+    def test_a_colleague_who_was_faster_is_named(
+        self, agent_client: Client, supervisor_client: Client, store: Redis
+    ) -> None:
         number = book.quote()
         self.bind(supervisor_client, number)
         response = self.bind(agent_client, number)
@@ -217,7 +238,9 @@ class TestBind:
         assert f"was bound as policy auto 100001 by {cast.SUPERVISOR}" in response.content.decode()
         assert policies_made(store) == 1
 
-    def test_a_quote_that_expired_while_the_form_was_open_is_not_bound(self, agent_client: Client, store: Redis) -> None:
+    def test_a_quote_that_expired_while_the_form_was_open_is_not_bound(
+        self, agent_client: Client, store: Redis
+    ) -> None:
         number = book.quote()
         store.delete(*keys.quote_keys("auto", number))
         response = self.bind(agent_client, number, effective="2031-01-01")
