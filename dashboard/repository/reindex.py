@@ -165,9 +165,11 @@ class _Reconciliation:
             if name not in AREAS:
                 continue
             for part in _slices(known, areas.MEMBERS):
-                gone = self._without_anchor(AREAS[name], part)
-                if gone:
-                    self.outcome.removed += areas.refresh(self._client, name, gone)
+                loose = self._without_anchor(AREAS[name], part)
+                if loose:
+                    self.outcome.removed += areas.refresh(self._client, name, loose)
+                if loose and self._thorough:
+                    self._refresh(name, loose)
 
     def _without_anchor(self, area: areas.Area, members: Sequence[str]) -> list[str]:
         pipe = self._client.pipeline(transaction=False)
