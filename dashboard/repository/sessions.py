@@ -445,10 +445,10 @@ def _session(member: str, names: Mapping[str, str], values: dict[str, Raw], dead
     text = reader.text("anchor") or ""
     labels = {} if device_id else labelled(text)
     activity = (reader.optional("activity_level", reader.text) or "").strip().lower() or None
-    signed_in = _moment(reader, names["anchor"], labels.get("login_time"))
+    signed_in = _moment(reader, names["anchor"], labels, "login_time")
     seen = [
         reader.optional("last_activity", reader.moment),
-        _moment(reader, names["anchor"], labels.get("last_activity")),
+        _moment(reader, names["anchor"], labels, "last_activity"),
     ]
     return Session(
         id=member,
@@ -481,10 +481,11 @@ def _lifetime(kind: Kind, activity: str | None, deadline: int | None) -> int:
     return max(usual, deadline - clock.now_ms()) if deadline else usual
 
 
-def _moment(reader: Reader, key: str, text: str | None) -> datetime | None:
+def _moment(reader: Reader, key: str, labels: Mapping[str, str], label: str) -> datetime | None:
+    text = labels.get(label)
     at = moment(text) if text else None
     if text and at is None:
-        reader.problems.append(Problem(key, f"holds no point in time: {text[:60]}"))
+        reader.problems.append(Problem(key, f"{label} is not a point in time: {shorten(text)}"))
     return at
 
 

@@ -79,7 +79,7 @@ def _page(request: HttpRequest, form: SignIn, target: str, *, ended: str = "") -
 
 
 def _next(target: str, request: HttpRequest) -> str:
-    """Where to go: to a page of ours, never to this one again, else to the overview."""
+    """Where to go: to a page of ours, never to this one again or straight out, else to the overview."""
     safe = url_has_allowed_host_and_scheme(target, {request.get_host()}, require_https=request.is_secure())
-    inside = safe and target.startswith("/") and not target.startswith(reverse("login"))
+    inside = safe and target.startswith("/") and not target.startswith((reverse("login"), reverse("logout")))
     return target if inside else reverse("overview")
