@@ -4,8 +4,8 @@ A family is called to build a key (`policy_field("auto", "100001", "premium")`) 
 one. Families are tried in the order they stand here, so reserved words (`claim:temp`, `customer:multi_policy`,
 `metrics:...:agent`) are recognised before an identifier could be mistaken for them.
 
-Names outside `dash:` are the customer's contract; everything under `dash:` is ours and, unless its meaning says
-"permanent", can be rebuilt by `manage.py reindex`. `docs/data-layout.md` is held against this module by a test.
+Names outside `dash:` are the customer's contract; everything under `dash:` is ours. What of it is marked `rebuilt` may
+be lost: `manage.py reindex` makes it anew. `docs/data-layout.md` is held against this module by a test.
 """
 
 from __future__ import annotations
@@ -114,6 +114,7 @@ class Family:
     area      the part of the dashboard that shows it: quotes, policies, claims, sessions, metrics, customers, security
     subject   pattern of the thing it belongs to
     fields    what `{field}` may be
+    rebuilt   whether `manage.py reindex` can make it anew from other keys and the accounts
     """
 
     pattern: str
@@ -123,6 +124,7 @@ class Family:
     area: str = ""
     subject: str = ""
     fields: tuple[str, ...] = field(default=())
+    rebuilt: bool = False
 
     @cached_property
     def slots(self) -> tuple[str, ...]:
@@ -166,7 +168,7 @@ class Family:
 
 
 _POLICY, _QUOTE = "{product}:{number}", "{product}:{number}"
-_QUOTE_LIFE = (3 * MINUTE, HOUR)
+_QUOTE_LIFE = (3 * MINUTE, 6 * HOUR)  # half an hour, extended as often as a supervisor may
 
 # --- policies, lines 5-45 and 318-330 of the customer's document
 policy_field = Family(
@@ -186,7 +188,7 @@ location_risk = Family("location:{city}:{zip}:risk_score", "string", None, "Risk
 # --- customers
 multi_policy = Family("customer:multi_policy", "set", None, "Customers that hold more than one policy.", "customers")
 customer_field = Family(
-    "customer:{customer}:{field}", "string", None, "One fact of a customer; texts use | and then the first colon.",
+    "customer:{customer}:{field}", "string", None, "One fact of a customer; texts are split at bars, then at the first colon.",
     "customers", "{customer}", CUSTOMER_FIELDS,
 )  # fmt: skip
 segment = Family("segment:{segment}", "set", None, "Customers of one risk segment; exclusive.", "customers")
@@ -194,7 +196,7 @@ tier = Family("tier:{tier}", "set", None, "Customers of one lifetime value tier;
 
 # --- quotes
 quote = Family(
-    "quote:{product}:{number}", "string", _QUOTE_LIFE, "A quote's root: one line of text; the quote lives while it does.",
+    "quote:{product}:{number}", "string", _QUOTE_LIFE, "A quote's root, one line of text: the quote lives as long.",
     "quotes", _QUOTE,
 )  # fmt: skip
 quote_field = Family(
@@ -202,7 +204,7 @@ quote_field = Family(
     "quotes", _QUOTE, QUOTE_FIELDS,
 )  # fmt: skip
 underwriting_assessment = Family(
-    "underwriting:assessment:{number}", "string", (HOUR, HOUR), "Underwriter's assessment of a life quote.",
+    "underwriting:assessment:{number}", "string", (HOUR, 6 * HOUR), "Underwriter's assessment of a life quote.",
     "quotes", "life:{number}",
 )  # fmt: skip
 underwriting_exam = Family(
@@ -220,8 +222,8 @@ portal_field = Family(
     "sessions", "customer:{person}:portal", PORTAL_FIELDS,
 )  # fmt: skip
 device_session = Family(
-    "session:{device}:{person}:{id}", "string", (2 * HOUR, 2 * HOUR), "A customer's session in the mobile or tablet app.",
-    "sessions", "{device}:{person}:{id}",
+    "session:{device}:{person}:{id}", "string", (2 * HOUR, 2 * HOUR),
+    "A customer's session in the mobile or tablet app.", "sessions", "{device}:{person}:{id}",
 )  # fmt: skip
 workstation = Family(
     "session:agent:{person}:workstation", "string", (8 * HOUR, 8 * HOUR), "A staff member's session: the working day.",
@@ -256,29 +258,36 @@ investigation_field = Family(
 
 
 # --- metrics: company, department (product) and agent, in four periods
-def _metric_families(period: str, slot: str, retention: int) -> dict[str, Family]:
+METRIC_RETENTION = {"daily": DAY, "weekly": 7 * DAY, "monthly": 30 * DAY, "quarterly": 90 * DAY}
+_PERIOD_LENGTH = {
+    "daily": DAY + HOUR,
+    "weekly": 7 * DAY + HOUR,
+    "monthly": 31 * DAY + HOUR,
+    "quarterly": 92 * DAY + HOUR,
+}
+"""The longest of each kind, the hour for when clocks change."""
+
+
+def _metric_families(period: str, slot: str) -> dict[str, Family]:
     head = f"metrics:{period}:{{{slot}}}"
+    kept = METRIC_RETENTION[period]
+    # From the figure's writing: the document's lifetime at least, and at most what is left of the period besides.
+    lives = kept, kept + _PERIOD_LENGTH[period]
+    meaning = f"{{}} {period} figure.".format
     return {
-        "agent": Family(
-            head + ":agent:{agent}:{metric}", "string", (retention, 2 * YEAR // 5), f"An agent's {period} figure.", "metrics"
-        ),
-        "department": Family(
-            head + ":{product}:{metric}", "string", (retention, 2 * YEAR // 5), f"A department's {period} figure.", "metrics"
-        ),
-        "company": Family(
-            head + ":{metric}", "string", (retention, 2 * YEAR // 5), f"The company's {period} figure.", "metrics"
-        ),
+        "agent": Family(head + ":agent:{agent}:{metric}", "string", lives, meaning("An agent's"), "metrics"),
+        "department": Family(head + ":{product}:{metric}", "string", lives, meaning("A department's"), "metrics"),
+        "company": Family(head + ":{metric}", "string", lives, meaning("The company's"), "metrics"),
     }
 
 
-METRIC_RETENTION = {"daily": DAY, "weekly": 7 * DAY, "monthly": 30 * DAY, "quarterly": 90 * DAY}
-_daily = _metric_families("daily", "date", METRIC_RETENTION["daily"])
+_daily = _metric_families("daily", "date")
 daily_agent_metric, daily_department_metric, daily_metric = _daily.values()
-_weekly = _metric_families("weekly", "week", METRIC_RETENTION["weekly"])
+_weekly = _metric_families("weekly", "week")
 weekly_agent_metric, weekly_department_metric, weekly_metric = _weekly.values()
-_monthly = _metric_families("monthly", "month", METRIC_RETENTION["monthly"])
+_monthly = _metric_families("monthly", "month")
 monthly_agent_metric, monthly_department_metric, monthly_metric = _monthly.values()
-_quarterly = _metric_families("quarterly", "quarter", METRIC_RETENTION["quarterly"])
+_quarterly = _metric_families("quarterly", "quarter")
 quarterly_agent_metric, quarterly_department_metric, quarterly_metric = _quarterly.values()
 
 # --- security
@@ -326,20 +335,29 @@ compliance_review = Family(
 )  # fmt: skip
 
 # --- ours
-agents = Family("dash:agents", "hash", None, "Branch of each agent, copied from the accounts.")
+agents = Family("dash:agents", "hash", None, "Branch of each agent, copied from the accounts.", rebuilt=True)
 index = Family(
-    "dash:index:{area}:{cell}:{sort}", "zset", None, "Members of one cell of a list, by score; a hint, never the truth."
+    "dash:index:{area}:{cell}:{sort}", "zset", None, "Members of one cell of a list, by score: a hint, not the truth.",
+    rebuilt=True,
+)  # fmt: skip
+indexed = Family(
+    "dash:indexed:{area}:{bucket}", "hash", None, "Facets under which each member stands in the index.", rebuilt=True
 )
-indexed = Family("dash:indexed:{area}:{bucket}", "hash", None, "The facets under which each member stands in the index.")
-history = Family("dash:history:{area}:{cell}", "zset", (YEAR, YEAR), "Audit keys of one thing, by Unix ms.")
-metric_agents = Family("dash:metric-agents:{date}", "set", (DAY, 2 * DAY), "Agents that have a figure on that day.")
-token = Family("dash:token:{digest}", "string", (DAY, DAY), "Result of a form sent once, so that a repeat gets it again.")
-sequence = Family("dash:sequence:{thing}", "string", None, "The last number given to a quote, policy or claim.")
+history = Family(
+    "dash:history:{area}:{cell}", "zset", (YEAR, YEAR), "Audit keys of one thing, by Unix ms.", rebuilt=True
+)
+metric_agents = Family(
+    "dash:metric-agents:{date}", "set", (DAY, 2 * DAY), "Agents that have a figure on that day.", rebuilt=True
+)
+token = Family("dash:token:{digest}", "string", (DAY, DAY), "Result of a form sent once, for a repeat to get it again.")
+sequence = Family(
+    "dash:sequence:{thing}", "string", None, "The last number given to a quote, policy or claim.", rebuilt=True
+)
 quote_terms = Family(
     "dash:quote:{product}:{number}", "hash", _QUOTE_LIFE, "A quote's lifetime in ms and its extensions; ends with it."
 )
 quote_snapshot = Family(
-    "dash:snapshot:{product}:{number}", "hash", (30 * DAY, 30 * DAY), "A quote's facts, kept beyond its end."
+    "dash:snapshot:{product}:{number}", "hash", (30 * DAY, 31 * DAY), "A quote's facts, kept beyond its end."
 )
 quote_outcome = Family(
     "dash:outcome:{product}:{number}", "string", (30 * DAY, 30 * DAY), "How a quote ended: bound or withdrawn, by whom."
@@ -347,9 +365,7 @@ quote_outcome = Family(
 tombstone = Family(
     "dash:tombstone:{person}", "string", (8 * HOUR, 8 * HOUR), "Who ended a staff member's session, and why."
 )
-book = Family(
-    "dash:book:{name}", "hash", None, "What load_sample or generate wrote here, and how far they came; permanent."
-)
+book = Family("dash:book:{name}", "hash", None, "What load_sample or generate wrote here, and how far they came.")
 lease = Family("dash:lease:{work}", "string", (5, 5), "Which process does this work now.")
 follower_status = Family("dash:follower", "hash", (MINUTE, MINUTE), "State of the live follower.")
 scratch = Family("dash:scratch:{id}", "zset", (5, 5), "Intersection of two cells, within one transaction.")
