@@ -89,24 +89,25 @@ def test_a_revoked_person_is_out_at_once(enter: Enter) -> None:
 
 def test_a_claim_goes_from_report_to_approval(enter: Enter, dashboard: Dashboard) -> None:
     page = enter("SUP001", "/claims/new/?policy=auto:100001")
-    for name, value in {"incident_date": "2026-11-20T10:00", "location": "I-35 and Main St, Dallas TX"}.items():
-        page.fill(f"[name={name}]", value)
-    for name, value in {"reporter": "CUST001", "estimated_amount": "3500", "kind": "Auto Accident"}.items():
-        if page.locator(f"[name={name}]").count():
-            control = page.locator(f"[name={name}]")
-            control.select_option(index=1) if control.evaluate("e => e.tagName") == "SELECT" else control.fill(value)
-    page.click(".form-acts button.prime")
+    page.fill("[name=summary]", "Auto Accident")
+    page.fill("[name=incident_date]", "2026-01-20T10:00")
+    page.fill("[name=location]", "I-35 and Main St, Dallas TX")
+    page.fill("[name=estimated_amount]", "3500")
+    page.click("main button.prime")
     page.wait_for_url(re.compile(r"/claims/CLM\d+/$"))
     number = page.url.split("/")[-2]
+    page.click("main a:has-text('Assign an adjuster') >> nth=0")
     page.fill("[name=adjuster]", "ADJ001")
-    page.click("button:has-text('Assign')")
-    expect(page.locator("main")).to_contain_text("ADJ001")
+    page.click("main button.prime")
+    page.click("text=Approve…")
     page.fill("[name=final_amount]", "3200")
-    page.click("button:has-text('Approve')")
-    expect(page.locator("main")).to_contain_text("Approved")
+    page.dblclick("main button.prime")
+    expect(page.locator("#decision")).to_contain_text("Approved")
     assert dashboard.store.get(f"claim:{number}:final_amount") == "3200"
+    assert dashboard.store.get(f"claim:{number}:location") == "I-35 and Main St, Dallas TX"
     assert dashboard.store.ttl(f"investigation:{number}") == -1
-    assert not dashboard.store.exists(f"claim:temp:{number}")
+    assert not dashboard.store.exists(f"claim:temp:{number}", f"claim:temp:{number}:location")
+    expect(live(enter("AG001", "/claims/")).locator("main")).to_contain_text(number)
 
 
 def test_a_write_by_another_tool_arrives_and_disturbs_nothing(enter: Enter, dashboard: Dashboard) -> None:
@@ -164,10 +165,10 @@ def test_axe_finds_no_violation(enter: Enter, dashboard: Dashboard, scheme: str)
     write_quote(dashboard, "Q806")
     page = enter("SUP001", "/", color_scheme=scheme, reduced_motion="reduce")
     found = {}
-    for path in (*PAGES, "/quotes/auto/Q806/", "/quotes/auto/Q806/bind/", "/policies/auto/100001/", "/claims/CLM003/"):
+    for path in (*PAGES, "/quotes/auto/Q806/", "/quotes/auto/Q806/bind/", "/policies/auto/100001/", "/claims/CLM003/", "/claims/CLM003/assign/"):
         page.goto(path)
         found[path] = violations(page)
-    admin = enter("ADM001", "/sessions/", color_scheme=scheme, reduced_motion="reduce")
+    admin = enter("ADM001", "/sessions/", quiet=False, color_scheme=scheme, reduced_motion="reduce")
     found["/sessions/"] = violations(admin)
     admin.goto("/policies/auto/9/")
     found["404"] = violations(admin)
