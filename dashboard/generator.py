@@ -18,7 +18,7 @@ from typing import Any
 
 from redis import Redis
 
-from dashboard import clock, keys, sample
+from dashboard import clock, keys, things
 from dashboard.errors import Conflict
 from dashboard.repository import agents as agents_repository
 from dashboard.repository import areas, metrics, policies, quotes
@@ -125,7 +125,7 @@ class Book:
         return found
 
     def record(self, pipe: Any) -> None:
-        pipe.hset(keys.book("generated"), str(self.seed), json.dumps(asdict(self)))
+        pipe.hset(keys.book(things.GENERATED), str(self.seed), json.dumps(asdict(self)))
 
 
 def _policies_before(household: int) -> int:
@@ -153,7 +153,7 @@ def open_book(client: Redis, size: int, seed: int) -> Book:
     """
 
     def action(pipe: Any) -> Book:
-        known = pipe.hget(keys.book("generated"), str(seed))
+        known = pipe.hget(keys.book(things.GENERATED), str(seed))
         if known:
             pipe.multi()
             return Book(**json.loads(known))
@@ -171,7 +171,7 @@ def open_book(client: Redis, size: int, seed: int) -> Book:
     watched = [keys.sequence(thing) for thing in (*_FLOORS, "quote", "claim")]
     book: Book = client.transaction(  # type: ignore[assignment]
         action,  # type: ignore[arg-type]
-        keys.book("generated"),
+        keys.book(things.GENERATED),
         *watched,
         value_from_callable=True,
     )
@@ -185,7 +185,7 @@ def open_book(client: Redis, size: int, seed: int) -> Book:
 
 def generate(
     client: Redis, book: Book, agents: Sequence[Agent], *, progress: Callable[[int], None] = lambda done: None
-) -> sample.Written:
+) -> things.Written:
     """Write what is missing of the book, and begin anew what has ended of its quotes and sessions. `progress` is told
     how many policies there are. May be stopped anywhere and called again.
     """
@@ -195,10 +195,10 @@ def generate(
         progress(book.done)
     written = _write_claims(client, book, staff)
     now = clock.now()
-    others = sample.write(client, [*_quotes(book, staff, now), *_sessions(book, agents, now)])
+    others = things.write(client, [*_quotes(book, staff, now), *_sessions(book, agents, now)])
     _raise_figures(client, book, agents)
-    sample.announce(client)
-    return sample.Written({**written.new, **others.new}, {**written.kept, **others.kept})
+    things.announce(client)
+    return things.Written({**written.new, **others.new}, {**written.kept, **others.kept})
 
 
 class _Staff:
@@ -445,40 +445,46 @@ def _list_places(pipe: Any, batch: Sequence[Household], listed: set[tuple[str, s
 # -- what goes on today
 
 
-def _write_claims(client: Redis, book: Book, staff: _Staff) -> sample.Written:
+def _write_claims(client: Redis, book: Book, staff: _Staff) -> things.Written:
     """Once each: a claim that has ended since does not come back."""
     total = book.counts["claim"]
     before = book.claims
     while book.claims < total:
         until = min(book.claims + areas.MEMBERS, total)
         now = clock.now()
-        sample.write(client, [_claim(book, number, staff, now) for number in range(book.claims, until)])
+        things.write(client, [_claim(book, number, staff, now) for number in range(book.claims, until)])
         book.claims = until
         book.record(client)
-    return sample.Written({"claims": total - before} if total > before else {}, {"claims": before} if before else {})
+    return things.Written({"claims": total - before} if total > before else {}, {"claims": before} if before else {})
 
 
-def _claim(book: Book, number: int, staff: _Staff, now: datetime) -> sample.Thing:
-    rng = _rng(book, 1, number)
+def _claim(book: Book, place: int, staff: _Staff, now: datetime) -> things.Thing:
+    rng = _rng(book, 1, place)
     of = household(book, rng.randrange(book.all_households), staff)
     (product, contract), facts = rng.choice(list(of.policies.items()))
-    name = f"CLM{book.first['claim'] + number:03}"
-    estimate = rng.randrange(400, 24_000, 50) if product != "life" else int(facts["coverage_amount"])
-    common = (name, rng.choice(LOSSES[product]), f"{product}:{contract}", of.customer, of.agent.id, estimate)
     where = facts.get("property_address", f"{rng.choice(STREETS)}, {PLACES[of.city].name} TX")
-    findings = (f"ADJ{rng.randrange(1, 13):03}", rng.randrange(0, 40), rng.randrange(0, 4))
+    loss = things.Loss(
+        number=f"CLM{book.first['claim'] + place:03}",
+        what=rng.choice(LOSSES[product]),
+        policy=f"{product}:{contract}",
+        customer=of.customer,
+        agent=of.agent.id,
+        estimate=int(facts["coverage_amount"]) if product == "life" else rng.randrange(400, 24_000, 50),
+        where=where,
+    )
+    findings = things.Findings(f"ADJ{rng.randrange(1, 13):03}", rng.randrange(0, 40), rng.randrange(0, 4))
     stage = rng.choices(("reported", "investigating", "approved", "denied"), (35, 30, 25, 10))[0]
     if stage == "reported":
-        return sample.reported_claim(now, *common, rng.uniform(0, 6.9), where)
+        return things.reported_claim(now, loss, days=rng.uniform(0, 6.9))
     if stage == "investigating":
-        return sample.investigated_claim(now, *common, rng.uniform(0, 29.5), where, *findings)
-    outcome: dict[str, Any] = {"paid": estimate * rng.randrange(70, 101) // 100}
+        return things.investigated_claim(now, loss, findings, days=rng.uniform(0, 29.5))
+    days = rng.randrange(1, 300)
     if stage == "denied":
-        outcome = {"reason": rng.choice(REASONS)}
-    return sample.decided_claim(now, *common, rng.randrange(1, 300), where, *findings, **outcome)
+        return things.decided_claim(now, loss, findings, days=days, reason=rng.choice(REASONS))
+    return things.decided_claim(now, loss, findings, days=days, paid=loss.estimate * rng.randrange(70, 101) // 100)
 
 
-def _quotes(book: Book, staff: _Staff, now: datetime) -> Iterator[sample.Thing]:
+def _quotes(book: Book, staff: _Staff, now: datetime) -> Iterator[things.Thing]:
     """Open quotes at every age. On a later run those that have ended begin anew."""
     for place in range(book.counts["quote"]):
         rng = _rng(book, 2, place)
@@ -494,10 +500,11 @@ def _quotes(book: Book, staff: _Staff, now: datetime) -> Iterator[sample.Thing]:
         life = quotes.term(product, premium, facts["risk_level"]).ms // clock.SECOND
         age = rng.randrange(0, life * 6 // 10)
         number = f"Q{book.first['quote'] + place:03}"
-        yield sample.open_quote(now, product, number, life, age, of.customer, agent.id, **facts)
+        told = {"customer": of.customer, "agent": agent.id, "created": clock.iso(now - timedelta(seconds=age))}
+        yield things.open_quote(now, product, number, life=life, age=age, facts=told | facts)
 
 
-def _sessions(book: Book, agents: Sequence[Agent], now: datetime) -> Iterator[sample.Thing]:
+def _sessions(book: Book, agents: Sequence[Agent], now: datetime) -> Iterator[things.Thing]:
     """Customers in the portal and the apps, and some of the agents that we made at their workstations."""
     for place in range(book.counts["session"]):
         rng = _rng(book, 3, place)
@@ -505,18 +512,18 @@ def _sessions(book: Book, agents: Sequence[Agent], now: datetime) -> Iterator[sa
         address = f"10.{rng.randrange(256)}.{rng.randrange(256)}.{rng.randrange(1, 255)}"
         level, life = rng.choice((("normal", 1_800), ("normal", 1_800), ("high", 3_600), ("idle", 900), ("vip", 7_200)))
         active = rng.randrange(0, life // 90)
-        yield sample.portal_session(
+        yield things.portal_session(
             now, customer, life, level, active + rng.randrange(60), address, rng.choice(BROWSERS), last_activity=active
         )
         if place % 4 == 0:
             device, text = rng.choice(DEVICES)
             name = f"device{rng.randrange(1_000, 9_999)}"
-            yield sample.device_session(now, device, customer, name, rng.randrange(100), text)
+            yield things.device_session(now, device, customer, name, rng.randrange(100), text)
     for agent in agents[3::3]:
         rng = Random(agent.id)
         figures = (rng.randrange(12), rng.randrange(5), rng.randrange(20))
         places, sold = ",".join(agent.branches), ",".join(agent.products)
-        yield sample.workstation_session(now, agent.id, rng.randrange(10, 420), agent.branch, places, sold, figures)
+        yield things.workstation_session(now, agent.id, rng.randrange(10, 420), agent.branch, places, sold, figures)
 
 
 def _raise_figures(client: Redis, book: Book, agents: Sequence[Agent]) -> None:
@@ -556,7 +563,7 @@ def _figures(book: Book, agents: Sequence[Agent], day: date) -> dict[str, int]:
             }
             for metric, amount in figures.items():
                 for owner in ("", product, agent.id):
-                    found[sample.daily_key(day, owner, metric)] += amount
+                    found[things.daily_key(day, owner, metric)] += amount
     return found
 
 

@@ -6,150 +6,41 @@ while CUST001 lists it, has no agent and no dates; CUST010 has no profile). The 
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
-from decimal import Decimal
 from typing import NamedTuple
 
 from redis import Redis
 
 from dashboard import clock, keys
-from dashboard.repository import areas, audit, metrics, reindex
-from dashboard.repository.values import dollars
-
-BOOK = "sample"
-"""Name of our mark in the store (keys.book)."""
-
-Value = str | Mapping[str, str] | frozenset[str]
-"""A string, a hash or a set."""
-
-
-@dataclass(frozen=True)
-class Thing:
-    """Keys that come and go together.
-
-    what      in the plural: policies, quotes, ...
-    values    value by key
-    deadline  Unix ms of all of them; None: they stay. `other` has those of keys with one of their own
-    traces    keys that show that the thing was here and went on: then it is not written again
-    forget    our records of its former end, gone when it begins anew
-    """
-
-    what: str
-    values: Mapping[str, Value]
-    deadline: int | None = None
-    other: Mapping[str, int] | None = None
-    traces: Sequence[str] = ()
-    forget: Sequence[str] = ()
-
-    def deadline_of(self, key: str) -> int | None:
-        return (self.other or {}).get(key, self.deadline)
-
-
-@dataclass
-class Written:
-    """How many things were written, and how many were there and were left as they are, by kind."""
-
-    new: dict[str, int]
-    kept: dict[str, int]
-
-
-# -- writing
-
-
-def write(client: Redis, things: Sequence[Thing]) -> Written:
-    """Write those of which nothing is there, each in one transaction, then index them. What is there is left alone,
-    whoever wrote it; so this may be repeated at any time, and brings back what has ended.
-    """
-    result = Written({}, {})
-    pipe = client.pipeline(transaction=False)
-    for thing in things:
-        pipe.exists(*thing.values, *thing.traces)
-    for thing, there in zip(things, pipe.execute(), strict=True):
-        tally = result.kept if there else result.new
-        tally[thing.what] = tally.get(thing.what, 0) + 1
-        if not there:
-            _write(client, thing)
-    index(client, [key for thing in things for key in thing.values])
-    return result
-
-
-def _write(client: Redis, thing: Thing) -> None:
-    """NX on each key closes the race with whoever makes the same thing now."""
-    pipe = client.pipeline(transaction=True)
-    if thing.forget:
-        pipe.unlink(*thing.forget)
-    for key, value in thing.values.items():
-        deadline = thing.deadline_of(key)
-        if isinstance(value, str):
-            pipe.set(key, value, nx=True, pxat=deadline)
-        elif isinstance(value, frozenset):
-            pipe.sadd(key, *sorted(value))
-        else:
-            pipe.hset(key, mapping=dict(value))  # type: ignore[arg-type]
-    pipe.execute()
-
-
-def index(client: Redis, names: Iterable[str]) -> None:
-    """Index what these keys are part of, as the live follower would for what others write."""
-    parsed = [(name, found) for name in names if (found := keys.parse(name))]
-    for area in areas.AREAS:
-        members = [found.subject for _, found in parsed if found.family.area == area and found.subject]
-        areas.refresh(client, area, list(dict.fromkeys(members)))
-    for name, found in parsed:
-        if "stamp" in found.parts:
-            audit.note(client, name, found)
-    metrics.note_agents(client, [found for _, found in parsed if found.family is keys.daily_agent_metric])
-    reindex.raise_sequences(client, _highest(found for _, found in parsed))
-
-
-def announce(client: Redis) -> None:
-    """Tell every open page to look again."""
-    client.publish(keys.LIVE_CHANNEL, json.dumps({area: [] for area in (*areas.AREAS, "metrics", "customers")}))
-
-
-def _highest(found: Iterable[keys.Parsed]) -> dict[str, int]:
-    numbers: dict[str, int] = {}
-    for parsed in found:
-        area = areas.AREAS.get(parsed.family.area)
-        thing = area.number(parsed.subject) if area and parsed.subject else None
-        if thing:
-            numbers[thing[0]] = max(thing[1], numbers.get(thing[0], 0))
-    return numbers
-
-
-# -- whose store this is
-
-_SIGNING_IN = (keys.workstation, keys.workstation_field, keys.failed_logins, keys.lockout, keys.session_audit)
-
-
-def may_write(client: Redis) -> bool:
-    """Whether the store is empty of customers' data, or has a book of ours in it. The scan ends at the first key that
-    is somebody's; what signing in wrote, and our own bookkeeping, do not count.
-    """
-    if client.exists(keys.book(BOOK), keys.book("generated")):
-        return True
-    return not any(_is_data(name) for name in client.scan_iter(count=1_000))
-
-
-def _is_data(name: str) -> bool:
-    if name.startswith("dash:"):
-        return False
-    found = keys.parse(name)
-    return found is None or found.family not in _SIGNING_IN
-
-
-# -- the book
+from dashboard.repository import metrics
+from dashboard.things import (
+    SAMPLE,
+    Findings,
+    Loss,
+    Thing,
+    Written,
+    announce,
+    claim,
+    daily_key,
+    decided_claim,
+    device_session,
+    investigated_claim,
+    open_quote,
+    portal_session,
+    reported_claim,
+    workstation_session,
+    write,
+)
 
 
 def load(client: Redis) -> Written:
     """The whole sample into the store. Safe to stop and to repeat: what is there stays, what has ended comes back."""
     now = clock.now()
-    client.hset(keys.book(BOOK), mapping={"state": "loading", "at": clock.iso(now)})
+    client.hset(keys.book(SAMPLE), mapping={"state": "loading", "at": clock.iso(now)})
     written = write(client, list(things(now)))
-    client.hset(keys.book(BOOK), "state", "loaded")
+    client.hset(keys.book(SAMPLE), "state", "loaded")
     announce(client)
     return written
 
@@ -315,9 +206,9 @@ def _customers(now: datetime) -> Iterator[Thing]:
     for person in _PEOPLE:
         facts = _profile(person)
         if person.id == "CUST001":
-            facts["last_login"] = _ago(now, minutes=20)
+            facts["last_login"] = clock.iso(now - timedelta(minutes=20))
             facts["login_count"] = "147"
-            facts["last_payment"] = _ago(now, days=17)
+            facts["last_payment"] = clock.iso(now - timedelta(days=17))
         values = {keys.customer_field(person.id, name): value for name, value in facts.items()}
         yield Thing("customers", values)
     sets = {
@@ -354,33 +245,37 @@ def _profile(person: _Person) -> dict[str, str]:
 
 # -- quotes, lines 85-121 and 186-202
 
+_UNDER_WAY = (
+    # product, number, lifetime and age in seconds, facts
+    ("auto", "Q003", 900, 95, {
+        "customer": "CUST007", "agent": "AG003", "risk_level": "MEDIUM", "vehicle": "2024 Ford F-150 XLT",
+        "vehicle_vin": "1FTFW1E57RFA40217", "premium": "2140"}),
+    ("auto", "Q004", 600, 210, {
+        "customer": "CUST009", "agent": "AG003", "risk_level": "LOW", "vehicle": "2020 Toyota Corolla LE",
+        "vehicle_vin": "5YFEPRAE2LP104466", "premium": "810"}),
+    ("home", "Q005", 900, 480, {
+        "customer": "CUST004", "agent": "AG002", "risk_level": "MEDIUM", "premium": "1390",
+        "property_address": "4402 Bellaire Blvd, Houston TX 77025", "property_value": "402000",
+        "coverage_type": "FULL_REPLACEMENT", "deductible": "2000"}),
+    ("home", "Q006", 900, 40, {
+        "customer": "CUST006", "agent": "AG003", "risk_level": "LOW", "premium": "1120",
+        "property_address": "1616 Park Place Ave, Fort Worth TX 76110", "property_value": "265000",
+        "coverage_type": "FULL_REPLACEMENT", "deductible": "1000"}),
+    ("life", "Q007", 1_800, 640, {
+        "customer": "CUST009", "agent": "AG003", "risk_level": "LOW", "premium_monthly": "31",
+        "coverage_amount": "250000", "term_years": "20", "medical_exam_required": "no"}),
+    ("life", "Q008", 1_800, 150, {
+        "customer": "CUST002", "agent": "AG001", "risk_level": "MEDIUM", "premium_monthly": "72",
+        "coverage_amount": "600000", "term_years": "25", "medical_exam_required": "yes"}),
+)  # fmt: skip
+
 
 def _quotes(now: datetime) -> Iterator[Thing]:
     """The document's own begin now, with its lifetimes; the others began a while ago, so that every age is seen."""
-    yield _quote(
-        now,
-        "auto",
-        "Q001",
-        300,
-        0,
-        "Honda Civic 2023 - Customer: CUST004 - Premium: $950/year",
-        {
-            "customer": "CUST004",
-            "vehicle": "Honda Civic 2023",
-            "premium": "950",
-            "agent": "AG001",
-            "created": clock.iso(now),
-        },
-    )
-    yield _quote(
-        now,
-        "auto",
-        "Q002",
-        900,
-        0,
-        "BMW X5 2023 - Customer: CUST010 - Premium: $2,500/year",
-        {"customer": "CUST010", "vehicle": "BMW X5 2023", "premium": "2500", "coverage_type": "PREMIUM"},
-    )
+    civic = {"customer": "CUST004", "vehicle": "Honda Civic 2023", "premium": "950", "agent": "AG001"}
+    yield open_quote(now, "auto", "Q001", life=300, age=0, facts={**civic, "created": clock.iso(now)})
+    bmw = {"customer": "CUST010", "vehicle": "BMW X5 2023", "premium": "2500", "coverage_type": "PREMIUM"}
+    yield open_quote(now, "auto", "Q002", life=900, age=0, facts=bmw)
     yield _life_quote(now)
     for number, life, text, risk in (
         ("Q010", 180, "High-risk driver - Sports car - Premium: $3,500/year", "HIGH"),
@@ -388,149 +283,24 @@ def _quotes(now: datetime) -> Iterator[Thing]:
         ("Q012", 600, "Excellent driver - Economy car - Premium: $800/year", "LOW"),
     ):
         # The document gives the risk no lifetime, so it would outlive its quote for ever. Here it ends with it.
-        yield _quote(now, "auto", number, life, 0, text, {"risk_level": risk})
-    yield open_quote(
-        now,
-        "auto",
-        "Q003",
-        900,
-        95,
-        "CUST007",
-        "AG003",
-        risk_level="MEDIUM",
-        vehicle="2024 Ford F-150 XLT",
-        vehicle_vin="1FTFW1E57RFA40217",
-        premium="2140",
-    )
-    yield open_quote(
-        now,
-        "auto",
-        "Q004",
-        600,
-        210,
-        "CUST009",
-        "AG003",
-        risk_level="LOW",
-        vehicle="2020 Toyota Corolla LE",
-        vehicle_vin="5YFEPRAE2LP104466",
-        premium="810",
-    )
-    yield open_quote(
-        now,
-        "home",
-        "Q005",
-        900,
-        480,
-        "CUST004",
-        "AG002",
-        risk_level="MEDIUM",
-        premium="1390",
-        property_address="4402 Bellaire Blvd, Houston TX 77025",
-        property_value="402000",
-        coverage_type="FULL_REPLACEMENT",
-        deductible="2000",
-    )
-    yield open_quote(
-        now,
-        "home",
-        "Q006",
-        900,
-        40,
-        "CUST006",
-        "AG003",
-        risk_level="LOW",
-        premium="1120",
-        property_address="1616 Park Place Ave, Fort Worth TX 76110",
-        property_value="265000",
-        coverage_type="FULL_REPLACEMENT",
-        deductible="1000",
-    )
-    yield open_quote(
-        now,
-        "life",
-        "Q007",
-        1_800,
-        640,
-        "CUST009",
-        "AG003",
-        risk_level="LOW",
-        premium_monthly="31",
-        coverage_amount="250000",
-        term_years="20",
-        medical_exam_required="no",
-    )
-    yield open_quote(
-        now,
-        "life",
-        "Q008",
-        1_800,
-        150,
-        "CUST002",
-        "AG001",
-        risk_level="MEDIUM",
-        premium_monthly="72",
-        coverage_amount="600000",
-        term_years="25",
-        medical_exam_required="yes",
-    )
+        yield open_quote(now, "auto", number, life=life, age=0, facts={"risk_level": risk}, text=text)
+    for product, number, life, age, facts in _UNDER_WAY:
+        created = {"created": clock.iso(now - timedelta(seconds=age))}
+        yield open_quote(now, product, number, life=life, age=age, facts=facts | created)
 
 
 def _life_quote(now: datetime) -> Thing:
-    quote = _quote(
-        now,
-        "life",
-        "Q001",
-        1_800,
-        0,
-        "Term Life $500K 20Y - Customer: CUST008 - Premium: $45/month",
-        {
-            "customer": "CUST008",
-            "coverage_amount": "500000",
-            "term_years": "20",
-            "premium_monthly": "45",
-            "medical_exam_required": "yes",
-        },
-    )
+    facts = {"customer": "CUST008", "coverage_amount": "500000", "term_years": "20", "premium_monthly": "45"}
+    quote = open_quote(now, "life", "Q001", life=1_800, age=0, facts={**facts, "medical_exam_required": "yes"})
     # The document lets the examination's key end two hours from now, two days before the examination itself.
     examined = (now + timedelta(days=2)).replace(hour=14, minute=0, second=0, microsecond=0)
     assessment, examination = keys.underwriting_assessment("Q001"), keys.underwriting_exam("Q001")
-    return replace(
-        quote,
-        values={
-            **quote.values,
-            assessment: "Age: 35, Health: Good, Smoker: No, Risk: Low",
-            examination: f"Scheduled for {clock.iso(examined)}",
-        },
-        other={assessment: clock.ms(now) + 3_600 * clock.SECOND, examination: clock.ms(examined)},
-        traces=[*quote.traces],
-    )
-
-
-def open_quote(
-    now: datetime, product: str, number: str, life: int, age: int, customer: str, agent: str, **facts: str
-) -> Thing:
-    """A quote that began `age` seconds ago and lives `life` seconds in all."""
-    created = clock.iso(now - timedelta(seconds=age))
-    facts = {"customer": customer, "agent": agent, "created": created, **facts}
-    return _quote(now, product, number, life, age, _root(product, facts), facts)
-
-
-def _quote(now: datetime, product: str, number: str, life: int, age: int, text: str, facts: Mapping[str, str]) -> Thing:
-    values = {keys.quote(product, number): text}
-    values |= {keys.quote_field(product, number, name): value for name, value in facts.items()}
-    ours = [family(product, number) for family in (keys.quote_outcome, keys.quote_snapshot, keys.quote_terms)]
-    return Thing("quotes", values, clock.ms(now) + (life - age) * clock.SECOND, forget=ours)
-
-
-def _root(product: str, facts: Mapping[str, str]) -> str:
-    """The document's one-line form of a quote."""
-    if product == "life":
-        subject = f"Term Life ${int(facts['coverage_amount']) // 1_000}K {facts['term_years']}Y"
-        price = f"${facts['premium_monthly']}/month"
-    else:
-        subject = facts.get("vehicle") or facts["property_address"]
-        price = f"{dollars(Decimal(facts['premium']))}/year"
-    return f"{subject} - Customer: {facts['customer']} - Premium: {price}"
+    told = {
+        assessment: "Age: 35, Health: Good, Smoker: No, Risk: Low",
+        examination: f"Scheduled for {clock.iso(examined)}",
+    }
+    ends = {assessment: clock.ms(now) + clock.HOUR, examination: clock.ms(examined)}
+    return replace(quote, values={**quote.values, **told}, other=ends)
 
 
 # -- sessions, lines 123-157 and 207-218
@@ -551,237 +321,49 @@ def _sessions(now: datetime) -> Iterator[Thing]:
     yield workstation_session(now, "AG002", 65, "houston", "houston", "auto,home", (5, 2, 9))
 
 
-def portal_session(
-    now: datetime, person: str, life: int, level: str, minutes: int, address: str, device: str, *, last_activity: int
-) -> Thing:
-    """Signed in so many minutes ago; each activity gives it its whole life again."""
-    active = now - timedelta(minutes=last_activity)
-    facts = {
-        "device": device,
-        "permissions": "view_policies,make_payments,update_profile",
-        "last_activity": clock.iso(active),
-        "activity_level": level,
-    }
-    values = {keys.portal(person): f"authenticated|login_time:{_ago(now, minutes=minutes)}|ip:{address}"}
-    values |= {keys.portal_field(person, name): value for name, value in facts.items()}
-    return Thing("sessions", values, clock.ms(active) + life * clock.SECOND)
-
-
-def device_session(now: datetime, device: str, person: str, number: str, minutes: int, text: str) -> Thing:
-    deadline = clock.ms(now - timedelta(minutes=minutes)) + 2 * clock.HOUR
-    return Thing("sessions", {keys.device_session(device, person, number): text}, deadline)
-
-
-def workstation_session(
-    now: datetime, agent: str, minutes: int, branch: str, branches: str, products: str, figures: tuple[int, int, int]
-) -> Thing:
-    """At work for so many minutes. Never in the place of somebody who is signed in: what is there is left alone."""
-    signed_in = now - timedelta(minutes=minutes)
-    names = ("quotes_today", "policies_sold_today", "customer_calls_today")
-    facts = {
-        "permissions": "create_quotes,bind_policies,process_claims,view_customer_data",
-        "branch_access": branches,
-        "product_access": products,
-        **{name: str(figure) for name, figure in zip(names, figures, strict=True)},
-    }
-    values = {keys.workstation(agent): f"authenticated|login_time:{clock.iso(signed_in)}|branch:{branch}"}
-    values |= {keys.workstation_field(agent, name): value for name, value in facts.items()}
-    return Thing("sessions", values, clock.ms(signed_in) + 8 * clock.HOUR, traces=[keys.tombstone(agent)])
-
-
 # -- claims, lines 163-188: one or more at each stage
+
+_REPORTED = (
+    # loss, days ago
+    (Loss("CLM005", "Hail Damage", "home:200002", "CUST005", "AG001", 9_400, "2210 Swiss Ave, Dallas TX"), 6.6),
+    (
+        Loss("CLM008", "Rear-End Collision", "auto:100004", "CUST004", "AG002", 2_150, "US-59 at Kirby Dr, Houston TX"),
+        1.2,
+    ),
+)
+_INVESTIGATED = (
+    (Loss("CLM004", "Kitchen Fire", "home:200003", "CUST009", "AG003", 18_700, "3108 Hemphill St, Fort Worth TX"),
+     Findings("ADJ002", 24, 1), 8.0),
+    (Loss("CLM006", "Single Vehicle Accident", "auto:100006", "CUST007", "AG003", 7_800, "I-30 near Hulen St, Fort Worth TX"),
+     Findings("ADJ001", 12, 2), 28.3),
+)  # fmt: skip
+_APPROVED = (
+    # ..., paid
+    (Loss("CLM001", "Auto Accident", "auto:100001", "CUST001", "AG001", 3_400, "Elm St and Griffin St, Dallas TX"),
+     Findings("ADJ001", 9, 2), 41, 3_200),
+    (Loss("CLM007", "Water Leak", "home:200002", "CUST005", "AG001", 5_100, "2210 Swiss Ave, Dallas TX"),
+     Findings("ADJ002", 31, 0), 23, 4_650),
+)  # fmt: skip
+_THEFT = Loss("CLM002", "Theft From Vehicle", "auto:100003", "CUST003", "AG002", 1_900, "Westheimer Rd, Houston TX")
 
 
 def _claims(now: datetime) -> Iterator[Thing]:
     # As the document writes it: neither policy nor agent, and the estimate inside the text.
-    reported = clock.ms(now) + 7 * clock.DAY
-    yield _claim(
-        "CLM003",
-        reported,
-        {
-            keys.claim_temp("CLM003"): "Auto Accident - Initial Report - Customer: CUST001 - Estimated: $3,500",
-            keys.claim_temp_field("CLM003", "reporter"): "CUST001",
-            keys.claim_temp_field("CLM003", "incident_date"): _ago(now, hours=2),
-            keys.claim_temp_field("CLM003", "location"): "I-35 and Main St, Dallas TX",
-        },
-    )
-    yield reported_claim(
-        now, "CLM005", "Hail Damage", "home:200002", "CUST005", "AG001", 9_400, 6.6, "2210 Swiss Ave, Dallas TX"
-    )
-    yield reported_claim(
-        now,
-        "CLM008",
-        "Rear-End Collision",
-        "auto:100004",
-        "CUST004",
-        "AG002",
-        2_150,
-        1.2,
-        "US-59 at Kirby Dr, Houston TX",
-    )
-    yield investigated_claim(
-        now,
-        "CLM004",
-        "Kitchen Fire",
-        "home:200003",
-        "CUST009",
-        "AG003",
-        18_700,
-        8.0,
-        "3108 Hemphill St, Fort Worth TX",
-        "ADJ002",
-        24,
-        1,
-    )
-    yield investigated_claim(
-        now,
-        "CLM006",
-        "Single Vehicle Accident",
-        "auto:100006",
-        "CUST007",
-        "AG003",
-        7_800,
-        28.3,
-        "I-30 near Hulen St, Fort Worth TX",
-        "ADJ001",
-        12,
-        2,
-    )
-    yield decided_claim(
-        now,
-        "CLM001",
-        "Auto Accident",
-        "auto:100001",
-        "CUST001",
-        "AG001",
-        3_400,
-        41,
-        "Elm St and Griffin St, Dallas TX",
-        "ADJ001",
-        9,
-        2,
-        paid=3_200,
-    )
-    yield decided_claim(
-        now,
-        "CLM007",
-        "Water Leak",
-        "home:200002",
-        "CUST005",
-        "AG001",
-        5_100,
-        23,
-        "2210 Swiss Ave, Dallas TX",
-        "ADJ002",
-        31,
-        0,
-        paid=4_650,
-    )
-    yield decided_claim(
-        now,
-        "CLM002",
-        "Theft From Vehicle",
-        "auto:100003",
-        "CUST003",
-        "AG002",
-        1_900,
-        34,
-        "Westheimer Rd, Houston TX",
-        "ADJ003",
-        3,
-        0,
-        reason="No comprehensive cover on this policy",
-    )
-
-
-def _claim(number: str, deadline: int | None, values: Mapping[str, str]) -> Thing:
-    """Not written again when it has become anything else, or was looked at by us and has ended."""
-    traces = [*keys.claim_temp_keys(number), *keys.investigation_keys(number), *keys.claim_keys(number)]
-    return Thing("claims", values, deadline, traces=[*traces, keys.history("claims", number)])
-
-
-def reported_claim(
-    now: datetime,
-    number: str,
-    what: str,
-    policy: str,
-    customer: str,
-    agent: str,
-    estimate: int,
-    days: float,
-    where: str,
-) -> Thing:
-    """Reported so many days ago."""
-    happened = now - timedelta(days=days)
-    values = _report(number, happened, what, policy, customer, agent, estimate, where)
-    return _claim(number, clock.ms(happened) + 7 * clock.DAY, values)
-
-
-def investigated_claim(
-    now: datetime, number: str, what: str, policy: str, customer: str, agent: str, estimate: int, days: float,
-    where: str, adjuster: str, photos: int, statements: int,
-) -> Thing:  # fmt: skip
-    """Under investigation for so many days; its first report is carried along for as long."""
-    assigned = now - timedelta(days=days)
-    values = _report(number, assigned - timedelta(days=1), what, policy, customer, agent, estimate, where)
-    values |= _investigation(number, adjuster, photos, statements, estimate, "IN_PROGRESS")
-    return _claim(number, clock.ms(assigned) + 30 * clock.DAY, values)
-
-
-def decided_claim(
-    now: datetime, number: str, what: str, policy: str, customer: str, agent: str, estimate: int, days: int,
-    where: str, adjuster: str, photos: int, statements: int, *, paid: int | None = None, reason: str = "",
-) -> Thing:  # fmt: skip
-    """Decided so many days ago, a week after it happened."""
-    facts = {
-        "details": f"{what} - Policy: {policy} - Amount: ${paid:,} - Status: APPROVED"
-        if paid is not None
-        else f"{what} - Policy: {policy} - Status: DENIED",
-        "status": "DENIED" if paid is None else "APPROVED",
-        "reporter": customer,
-        "incident_date": _ago(now, days=days + 7),
-        "location": where,
-        "policy": policy,
-        "customer": customer,
-        "agent": agent,
-        "adjuster": adjuster,
-        "estimated_amount": str(estimate),
+    first = {
+        keys.claim_temp("CLM003"): "Auto Accident - Initial Report - Customer: CUST001 - Estimated: $3,500",
+        keys.claim_temp_field("CLM003", "reporter"): "CUST001",
+        keys.claim_temp_field("CLM003", "incident_date"): clock.iso(now - timedelta(hours=2)),
+        keys.claim_temp_field("CLM003", "location"): "I-35 and Main St, Dallas TX",
     }
-    if paid is None:
-        facts |= {"denial_date": _ago(now, days=days), "denial_reason": reason}
-    else:
-        facts |= {"approval_date": _ago(now, days=days), "final_amount": str(paid)}
-    values = {keys.claim_field(number, name): value for name, value in facts.items()}
-    values |= _investigation(number, adjuster, photos, statements, paid or estimate, "CLOSED")
-    return _claim(number, None, values)
-
-
-def _report(
-    number: str, happened: datetime, what: str, policy: str, customer: str, agent: str, estimate: int, where: str
-) -> dict[str, str]:
-    facts = {
-        "reporter": customer,
-        "incident_date": clock.iso(happened),
-        "location": where,
-        "policy": policy,
-        "customer": customer,
-        "agent": agent,
-        "estimated_amount": str(estimate),
-    }
-    text = f"{what} - Initial Report - Customer: {customer} - Estimated: ${estimate:,}"
-    fields = {keys.claim_temp_field(number, name): value for name, value in facts.items()}
-    return {keys.claim_temp(number): text, **fields}
-
-
-def _investigation(
-    number: str, adjuster: str, photos: int, statements: int, estimate: int, status: str
-) -> dict[str, str]:
-    return {
-        keys.investigation(number): f"Adjuster: {adjuster} | Photos: {photos} | Witness Statements: {statements}",
-        keys.investigation_field(number, "adjuster"): adjuster,
-        keys.investigation_field(number, "status"): status,
-        keys.investigation_field(number, "estimated_amount"): str(estimate),
-    }
+    yield claim("CLM003", clock.ms(now) + 7 * clock.DAY, first)
+    for loss, days in _REPORTED:
+        yield reported_claim(now, loss, days=days)
+    for loss, findings, days in _INVESTIGATED:
+        yield investigated_claim(now, loss, findings, days=days)
+    for loss, findings, days, paid in _APPROVED:
+        yield decided_claim(now, loss, findings, days=days, paid=paid)
+    reason = "No comprehensive cover on this policy"
+    yield decided_claim(now, _THEFT, Findings("ADJ003", 3, 0), days=34, reason=reason)
 
 
 # -- figures, lines 224-256
@@ -826,14 +408,6 @@ def _metrics() -> Iterator[Thing]:
                 deadline = clock.end_of_day(each.last) + keys.METRIC_RETENTION[period] * clock.SECOND
                 if deadline > clock.now_ms():
                     yield Thing("figures", {_LONGER_KEYS[period](each.name, name): amount}, deadline)
-
-
-def daily_key(day: date, owner: str, metric: str) -> str:
-    """Of the company (owner ""), a department (a product) or an agent."""
-    if not owner:
-        return keys.daily_metric(day.isoformat(), metric)
-    family = keys.daily_department_metric if owner in keys.PRODUCTS else keys.daily_agent_metric
-    return family(day.isoformat(), owner, metric)
 
 
 class Period(NamedTuple):
@@ -893,7 +467,3 @@ def _records(now: datetime) -> Iterator[Thing]:
         clock.ms(kept_until),
     )
     yield Thing("records", {keys.compliance_review("auto", "100001"): "Pending regulatory review"}, at + 30 * clock.DAY)
-
-
-def _ago(now: datetime, **span: float) -> str:
-    return clock.iso(now - timedelta(**span))

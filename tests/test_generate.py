@@ -14,7 +14,7 @@ from django.contrib.auth import authenticate, get_user_model
 from django.core.management import CommandError, call_command
 from redis import Redis
 
-from dashboard import accounts, clock, generator, keys, sample
+from dashboard import accounts, clock, generator, keys, sample, things
 from dashboard.errors import Conflict
 from dashboard.generator import Agent, Book
 from dashboard.management.progress import Progress
@@ -36,7 +36,7 @@ DEMO = [
 
 def generate(
     store: Redis, size: int, seed: int = 1, progress: Callable[[int], None] = lambda done: None
-) -> sample.Written:
+) -> things.Written:
     agents = generator.agents_for(size, DEMO)
     agents_repository.save(store, {agent.id: agent.branch for agent in agents})
     return generator.generate(store, generator.open_book(store, size, seed), agents, progress=progress)

@@ -10,7 +10,7 @@ from django.contrib.auth import get_user_model
 from django.core.management import CommandError, call_command
 from redis import Redis
 
-from dashboard import accounts, clock, keys, sample
+from dashboard import accounts, clock, keys, sample, things
 from dashboard.repository import claims, metrics, policies, quotes, security, sessions
 from dashboard.repository import store as recording
 from dashboard.repository.agents import Scope
@@ -256,6 +256,14 @@ def test_a_bound_quote_begins_anew_and_its_policy_stays(loaded: Redis) -> None:
     assert policies.get(loaded, *policy.split(":")).quote == "Q001"
 
 
+def test_a_quote_comes_back_while_its_examination_is_still_to_come(loaded: Redis) -> None:
+    appointment = loaded.get(keys.underwriting_exam("Q001"))
+    loaded.delete(*keys.quote_keys("life", "Q001"), keys.underwriting_assessment("Q001"))
+    assert sample.load(loaded).new == {"quotes": 1}
+    assert quotes.get(loaded, "life", "Q001").customer == "CUST008"
+    assert loaded.get(keys.underwriting_exam("Q001")) == appointment
+
+
 def test_an_open_quote_keeps_the_time_it_has(loaded: Redis) -> None:
     deadline = quotes.extend("auto", "Q001", by="AG001")
     sample.load(loaded)
@@ -303,16 +311,16 @@ def test_a_load_that_was_stopped_is_finished_by_the_next(
     accounts.sync_directory()
     written = 0
 
-    def stop_half_way(client: Redis, thing: sample.Thing) -> None:
+    def stop_half_way(client: Redis, thing: things.Thing) -> None:
         nonlocal written
         written += 1
         if written == 40:
             raise KeyboardInterrupt
         write(client, thing)
 
-    write = sample._write
+    write = things.write_one
     with monkeypatch.context() as patch:
-        patch.setattr(sample, "_write", stop_half_way)
+        patch.setattr(things, "write_one", stop_half_way)
         with pytest.raises(KeyboardInterrupt):
             sample.load(loaded)
     assert run().startswith("Accounts")
@@ -351,7 +359,7 @@ def test_signing_in_before_does_not_make_it_somebodys(store: Redis, agents: None
     staff = sessions.Staff("AG001", "dallas", [], [], [], "Firefox", "127.0.0.1")
     sessions.open_workstation(staff, "nonce")
     security.begin("AG001")
-    assert sample.may_write(store)
+    assert things.may_write(store)
 
 
 def test_force_adds_it_beside_what_is_there_and_replaces_nothing(store: Redis, db: None) -> None:

@@ -12,7 +12,7 @@ from django.core.management.base import CommandError, CommandParser
 from django.db import transaction
 from redis import Redis
 
-from dashboard import accounts, generator, sample
+from dashboard import accounts, generator, things
 from dashboard.errors import Conflict
 from dashboard.management.progress import Progress
 from dashboard.management.store import StoreCommand
@@ -43,7 +43,7 @@ class Command(StoreCommand):
             raise CommandError(f"--policies must be from 1 to {LARGEST:,}.")
         if not 0 <= seed < 2**31:
             raise CommandError("--seed must be from 0 to 2147483647.")
-        if not (force or sample.may_write(client)):
+        if not (force or things.may_write(client)):
             raise CommandError(REFUSAL)
         agents = self._agents(policies)
         try:

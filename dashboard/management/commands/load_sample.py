@@ -8,7 +8,7 @@ from django.conf import settings
 from django.core.management.base import CommandError, CommandParser
 from redis import Redis
 
-from dashboard import accounts, sample
+from dashboard import accounts, sample, things
 from dashboard.management.store import StoreCommand
 
 REFUSAL = (
@@ -33,7 +33,7 @@ class Command(StoreCommand):
         parser.add_argument("--force", action="store_true", help="also into a store that has data of its own")
 
     def work(self, client: Redis, *, accounts_only: bool, force: bool, **options: Any) -> None:
-        if not (accounts_only or force or sample.may_write(client)):
+        if not (accounts_only or force or things.may_write(client)):
             raise CommandError(REFUSAL)
         made = accounts.create_demo(settings.DEMO_PASSWORD)
         # Lists are arranged by branch, so the store has to know the agents' first.
@@ -42,7 +42,7 @@ class Command(StoreCommand):
         if not accounts_only:
             self._tell(sample.load(client))
 
-    def _tell(self, written: sample.Written) -> None:
+    def _tell(self, written: things.Written) -> None:
         self.stdout.write(f"Written: {_counted(written.new) or 'nothing, all of it is there'}.")
         if written.kept:
             self.stdout.write(f"Left as they are: {_counted(written.kept)}.")

@@ -1,0 +1,315 @@
+"""What load_sample and generate write by: keys that come and go together, in the forms that the customer's document has.
+
+They are written as other tools write them, and indexed as the live follower would. What is there is never replaced.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+
+from redis import Redis
+
+from dashboard import clock, keys
+from dashboard.repository import areas, audit, metrics, reindex
+from dashboard.repository.values import dollars
+
+SAMPLE, GENERATED = "sample", "generated"
+"""Names of our marks in the store (keys.book)."""
+
+Value = str | Mapping[str, str] | frozenset[str]
+"""A string, a hash or a set."""
+
+
+@dataclass(frozen=True)
+class Thing:
+    """Keys that come and go together.
+
+    what      in the plural: policies, quotes, ...
+    values    value by key
+    deadline  Unix ms of all of them; None: they stay. `other` has those of keys with one of their own
+    traces    keys that show that the thing was here and went on: then it is not written again
+    forget    our records of its former end, gone when it begins anew
+    """
+
+    what: str
+    values: Mapping[str, Value]
+    deadline: int | None = None
+    other: Mapping[str, int] | None = None
+    traces: Sequence[str] = ()
+    forget: Sequence[str] = ()
+
+    @property
+    def signs(self) -> list[str]:
+        """Keys any of which shows that it is there. What outlives the rest does not."""
+        return [*(key for key in self.values if key not in (self.other or {})), *self.traces]
+
+    def deadline_of(self, key: str) -> int | None:
+        return (self.other or {}).get(key, self.deadline)
+
+
+@dataclass
+class Written:
+    """How many things were written, and how many were there and were left as they are, by kind."""
+
+    new: dict[str, int]
+    kept: dict[str, int]
+
+
+# -- writing
+
+
+def write(client: Redis, things: Sequence[Thing]) -> Written:
+    """Write those of which nothing is there, each in one transaction, then index them. What is there is left alone,
+    whoever wrote it; so this may be repeated at any time, and brings back what has ended.
+    """
+    result = Written({}, {})
+    pipe = client.pipeline(transaction=False)
+    for thing in things:
+        pipe.exists(*thing.signs)
+    for thing, there in zip(things, pipe.execute(), strict=True):
+        tally = result.kept if there else result.new
+        tally[thing.what] = tally.get(thing.what, 0) + 1
+        if not there:
+            write_one(client, thing)
+    index(client, [key for thing in things for key in thing.values])
+    return result
+
+
+def write_one(client: Redis, thing: Thing) -> None:
+    """NX on each key closes the race with whoever makes the same thing now."""
+    pipe = client.pipeline(transaction=True)
+    if thing.forget:
+        pipe.unlink(*thing.forget)
+    for key, value in thing.values.items():
+        deadline = thing.deadline_of(key)
+        if isinstance(value, str):
+            pipe.set(key, value, nx=True, pxat=deadline)
+        elif isinstance(value, frozenset):
+            pipe.sadd(key, *sorted(value))
+        else:
+            pipe.hset(key, mapping=dict(value))  # type: ignore[arg-type]
+    pipe.execute()
+
+
+def index(client: Redis, names: Iterable[str]) -> None:
+    """Index what these keys are part of, as the live follower would for what others write."""
+    parsed = [(name, found) for name in names if (found := keys.parse(name))]
+    for area in areas.AREAS:
+        members = [found.subject for _, found in parsed if found.family.area == area and found.subject]
+        areas.refresh(client, area, list(dict.fromkeys(members)))
+    for name, found in parsed:
+        if "stamp" in found.parts:
+            audit.note(client, name, found)
+    metrics.note_agents(client, [found for _, found in parsed if found.family is keys.daily_agent_metric])
+    reindex.raise_sequences(client, _highest(found for _, found in parsed))
+
+
+def announce(client: Redis) -> None:
+    """Tell every open page to look again."""
+    client.publish(keys.LIVE_CHANNEL, json.dumps({area: [] for area in (*areas.AREAS, "metrics", "customers")}))
+
+
+def _highest(found: Iterable[keys.Parsed]) -> dict[str, int]:
+    numbers: dict[str, int] = {}
+    for parsed in found:
+        area = areas.AREAS.get(parsed.family.area)
+        thing = area.number(parsed.subject) if area and parsed.subject else None
+        if thing:
+            numbers[thing[0]] = max(thing[1], numbers.get(thing[0], 0))
+    return numbers
+
+
+# -- whose store this is
+
+_SIGNING_IN = (keys.workstation, keys.workstation_field, keys.failed_logins, keys.lockout, keys.session_audit)
+
+
+def may_write(client: Redis) -> bool:
+    """Whether the store is empty of customers' data, or has a book of ours in it. The scan ends at the first key that
+    is somebody's; what signing in wrote, and our own bookkeeping, do not count.
+    """
+    if client.exists(keys.book(SAMPLE), keys.book(GENERATED)):
+        return True
+    return not any(_is_data(name) for name in client.scan_iter(count=1_000))
+
+
+def _is_data(name: str) -> bool:
+    if name.startswith("dash:"):
+        return False
+    found = keys.parse(name)
+    return found is None or found.family not in _SIGNING_IN
+
+
+# -- quotes
+
+
+def open_quote(
+    now: datetime, product: str, number: str, *, life: int, age: int, facts: Mapping[str, str], text: str = ""
+) -> Thing:
+    """A quote that began `age` seconds ago and lives `life` seconds in all. `facts` by field; `text` is its root."""
+    values = {keys.quote(product, number): text or _root(product, facts)}
+    values |= {keys.quote_field(product, number, name): value for name, value in facts.items()}
+    ours = [family(product, number) for family in (keys.quote_outcome, keys.quote_snapshot, keys.quote_terms)]
+    return Thing("quotes", values, clock.ms(now) + (life - age) * clock.SECOND, forget=ours)
+
+
+def _root(product: str, facts: Mapping[str, str]) -> str:
+    """The document's one-line form of a quote."""
+    if product == "life":
+        subject = f"Term Life ${int(facts['coverage_amount']) // 1_000}K {facts['term_years']}Y"
+        price = f"${facts['premium_monthly']}/month"
+    else:
+        subject = facts.get("vehicle") or facts["property_address"]
+        price = f"{dollars(Decimal(facts['premium']))}/year"
+    return f"{subject} - Customer: {facts['customer']} - Premium: {price}"
+
+
+# -- sessions
+
+
+def portal_session(
+    now: datetime, person: str, life: int, level: str, minutes: int, address: str, device: str, *, last_activity: int
+) -> Thing:
+    """Signed in so many minutes ago; each activity gives it its whole life again."""
+    active = now - timedelta(minutes=last_activity)
+    facts = {
+        "device": device,
+        "permissions": "view_policies,make_payments,update_profile",
+        "last_activity": clock.iso(active),
+        "activity_level": level,
+    }
+    values = {
+        keys.portal(person): f"authenticated|login_time:{clock.iso(now - timedelta(minutes=minutes))}|ip:{address}"
+    }
+    values |= {keys.portal_field(person, name): value for name, value in facts.items()}
+    return Thing("sessions", values, clock.ms(active) + life * clock.SECOND)
+
+
+def device_session(now: datetime, device: str, person: str, number: str, minutes: int, text: str) -> Thing:
+    deadline = clock.ms(now - timedelta(minutes=minutes)) + 2 * clock.HOUR
+    return Thing("sessions", {keys.device_session(device, person, number): text}, deadline)
+
+
+def workstation_session(
+    now: datetime, agent: str, minutes: int, branch: str, branches: str, products: str, figures: tuple[int, int, int]
+) -> Thing:
+    """At work for so many minutes. Never in the place of somebody who is signed in: what is there is left alone."""
+    signed_in = now - timedelta(minutes=minutes)
+    names = ("quotes_today", "policies_sold_today", "customer_calls_today")
+    facts = {
+        "permissions": "create_quotes,bind_policies,process_claims,view_customer_data",
+        "branch_access": branches,
+        "product_access": products,
+        **{name: str(figure) for name, figure in zip(names, figures, strict=True)},
+    }
+    values = {keys.workstation(agent): f"authenticated|login_time:{clock.iso(signed_in)}|branch:{branch}"}
+    values |= {keys.workstation_field(agent, name): value for name, value in facts.items()}
+    return Thing("sessions", values, clock.ms(signed_in) + 8 * clock.HOUR, traces=[keys.tombstone(agent)])
+
+
+# -- claims
+
+
+@dataclass(frozen=True)
+class Loss:
+    """What a claim is about. `estimate` in dollars."""
+
+    number: str
+    what: str
+    policy: str
+    customer: str
+    agent: str
+    estimate: int
+    where: str
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What an investigation has."""
+
+    adjuster: str
+    photos: int
+    statements: int
+
+
+def claim(number: str, deadline: int | None, values: Mapping[str, str]) -> Thing:
+    """Not written again when it has become anything else, or was looked at by us and has ended."""
+    traces = [*keys.claim_temp_keys(number), *keys.investigation_keys(number), *keys.claim_keys(number)]
+    return Thing("claims", values, deadline, traces=[*traces, keys.history("claims", number)])
+
+
+def reported_claim(now: datetime, loss: Loss, *, days: float) -> Thing:
+    """Reported so many days ago."""
+    happened = now - timedelta(days=days)
+    return claim(loss.number, clock.ms(happened) + 7 * clock.DAY, _report(loss, happened))
+
+
+def investigated_claim(now: datetime, loss: Loss, findings: Findings, *, days: float) -> Thing:
+    """Under investigation for so many days; its first report is carried along for as long."""
+    assigned = now - timedelta(days=days)
+    values = _report(loss, assigned - timedelta(days=1))
+    values |= _investigation(loss, findings, "IN_PROGRESS")
+    return claim(loss.number, clock.ms(assigned) + 30 * clock.DAY, values)
+
+
+def decided_claim(
+    now: datetime, loss: Loss, findings: Findings, *, days: float, paid: int | None = None, reason: str = ""
+) -> Thing:
+    """Approved with `paid` dollars, or denied for a `reason`, so many days ago and a week after it happened."""
+    at = clock.iso(now - timedelta(days=days))
+    amount, status = (f" - Amount: ${paid:,}", "APPROVED") if paid is not None else ("", "DENIED")
+    facts = {
+        "details": f"{loss.what} - Policy: {loss.policy}{amount} - Status: {status}",
+        "status": status,
+        **_known(loss, now - timedelta(days=days + 7)),
+        "adjuster": findings.adjuster,
+    }
+    if paid is None:
+        facts |= {"denial_date": at, "denial_reason": reason}
+    else:
+        facts |= {"approval_date": at, "final_amount": str(paid)}
+    values = {keys.claim_field(loss.number, name): value for name, value in facts.items()}
+    return claim(loss.number, None, values | _investigation(loss, findings, "CLOSED"))
+
+
+def _known(loss: Loss, happened: datetime) -> dict[str, str]:
+    return {
+        "reporter": loss.customer,
+        "incident_date": clock.iso(happened),
+        "location": loss.where,
+        "policy": loss.policy,
+        "customer": loss.customer,
+        "agent": loss.agent,
+        "estimated_amount": str(loss.estimate),
+    }
+
+
+def _report(loss: Loss, happened: datetime) -> dict[str, str]:
+    text = f"{loss.what} - Initial Report - Customer: {loss.customer} - Estimated: ${loss.estimate:,}"
+    fields = {keys.claim_temp_field(loss.number, name): value for name, value in _known(loss, happened).items()}
+    return {keys.claim_temp(loss.number): text, **fields}
+
+
+def _investigation(loss: Loss, findings: Findings, status: str) -> dict[str, str]:
+    text = f"Adjuster: {findings.adjuster} | Photos: {findings.photos} | Witness Statements: {findings.statements}"
+    return {
+        keys.investigation(loss.number): text,
+        keys.investigation_field(loss.number, "adjuster"): findings.adjuster,
+        keys.investigation_field(loss.number, "status"): status,
+        keys.investigation_field(loss.number, "estimated_amount"): str(loss.estimate),
+    }
+
+
+# -- figures
+
+
+def daily_key(day: date, owner: str, metric: str) -> str:
+    """Of the company (owner ""), a department (a product) or an agent."""
+    if not owner:
+        return keys.daily_metric(day.isoformat(), metric)
+    family = keys.daily_department_metric if owner in keys.PRODUCTS else keys.daily_agent_metric
+    return family(day.isoformat(), owner, metric)
