@@ -263,8 +263,10 @@ def investigation_parts(text: str) -> dict[str, str]:
 def _fact(key: str) -> str:
     """`claim:temp:CLM003:incident_date` -> "Incident date"; the report or the investigation for its root."""
     parsed = keys.parse(key)
-    field = parsed.parts.get("field") if parsed else None
-    return (field or ("report" if key.startswith("claim:temp:") else "investigation")).replace("_", " ").capitalize()
+    if parsed is None:
+        return key
+    root = "report" if parsed.family is keys.claim_temp else "investigation"
+    return parsed.parts.get("field", root).replace("_", " ").capitalize()
 
 
 class _Facts:
