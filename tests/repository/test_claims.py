@@ -681,21 +681,26 @@ def test_an_approval_and_a_denial_at_once_have_one_winner(store: Redis, rounds: 
 
 @pytest.mark.parametrize("rounds", ROUNDS)
 def test_an_approval_as_the_record_ends_is_whole_or_was_too_late(store: Redis, rounds: int) -> None:
-    outcomes = set()
-    for each in range(rounds):
+    """Each round starts a little nearer to the end, or farther from it, than the last one that failed or came through:
+    so most rounds meet the moment itself, however fast or busy the machine is.
+    """
+    outcomes = []
+    margin = 10
+    for _ in range(rounds):
         number = investigated(policy=None)
-        deadline = clock.now_ms() + 4 + each % 6
+        names = record_of(store, number)
+        deadline = clock.now_ms() + margin
         pipe = store.pipeline(transaction=True)
-        for name in record_of(store, number):
+        for name in names:
             pipe.pexpireat(name, deadline)
         pipe.execute()
-        time.sleep(each % 5 / 1000)
         (result,) = at_once(lambda n=number: claims.approve(n, Decimal(111), by="SUP001"))
         time.sleep(max(0, deadline + 2 - clock.now_ms()) / 1000)
         state = whole(store, number)
         assert state == ("gone" if isinstance(result, Expired) else "APPROVED"), result
-        outcomes.add(state)
-    assert outcomes == {"gone", "APPROVED"}, "the moment of expiry was never met"
+        outcomes.append(state)
+        margin = margin + 2 if state == "gone" else max(0, margin - 2)
+    assert min(outcomes.count("gone"), outcomes.count("APPROVED")) > rounds // 10, "the moment was hardly ever met"
 
 
 def test_the_naive_way_of_reading_then_writing_has_two_winners(store: Redis) -> None:
@@ -714,7 +719,7 @@ def test_the_naive_way_of_reading_then_writing_has_two_winners(store: Redis) -> 
         number = f"N{each}"
         results = at_once(lambda n=number: naive(n, "APPROVED"), lambda n=number: naive(n, "DENIED"))
         both += results == [True, True]
-    assert both > 100, both
+    assert both > 20, both
 
 
 def test_the_policy_page_hears_of_its_claim(store: Redis) -> None:
