@@ -144,7 +144,9 @@ _PASSED = [
 ]
 _TOTALS = {product: sum(held.count(product) for held in _PATTERN) for product in keys.PRODUCTS}
 
-_FLOORS = {f"policy-{product}": floor for product, floor in policies.FLOORS.items()} | {"customer": 100_001}
+# Above the sample's numbers, so that neither takes what is the other's, whichever came first.
+_FLOORS = {f"policy-{product}": floor + 100 for product, floor in policies.FLOORS.items()}
+_FLOORS |= {"customer": 100_001, "quote": 101, "claim": 101}
 
 
 def open_book(client: Redis, size: int, seed: int) -> Book:
@@ -163,12 +165,12 @@ def open_book(client: Redis, size: int, seed: int) -> Book:
         given = dict(zip(needs, pipe.mget([keys.sequence(thing) for thing in needs]), strict=True))
         pipe.multi()
         for thing, count in needs.items():
-            book.first[thing] = max(int(given[thing] or 0) + 1, _FLOORS.get(thing, 1))
+            book.first[thing] = max(int(given[thing] or 0) + 1, _FLOORS[thing])
             pipe.set(keys.sequence(thing), book.first[thing] + count - 1)
         book.record(pipe)
         return book
 
-    watched = [keys.sequence(thing) for thing in (*_FLOORS, "quote", "claim")]
+    watched = [keys.sequence(thing) for thing in _FLOORS]
     book: Book = client.transaction(  # type: ignore[assignment]
         action,  # type: ignore[arg-type]
         keys.book(things.GENERATED),

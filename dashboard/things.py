@@ -128,11 +128,11 @@ def _highest(found: Iterable[keys.Parsed]) -> dict[str, int]:
 _SIGNING_IN = (keys.workstation, keys.workstation_field, keys.failed_logins, keys.lockout, keys.session_audit)
 
 
-def may_write(client: Redis) -> bool:
-    """Whether the store is empty of customers' data, or has a book of ours in it. The scan ends at the first key that
-    is somebody's; what signing in wrote, and our own bookkeeping, do not count.
+def may_write(client: Redis, *marks: str) -> bool:
+    """Whether the store is empty of customers' data, or has one of our own books in it. The scan ends at the first key
+    that is somebody's; what signing in wrote, and our own bookkeeping, do not count.
     """
-    if client.exists(keys.book(SAMPLE), keys.book(GENERATED)):
+    if client.exists(*(keys.book(mark) for mark in marks)):
         return True
     return not any(_is_data(name) for name in client.scan_iter(count=1_000))
 

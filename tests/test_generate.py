@@ -192,11 +192,11 @@ def test_vehicle_numbers_have_their_check_digit(
 
 def test_new_numbers_go_on_behind_those_of_the_book(store: Redis) -> None:
     generate(store, 280)
-    assert recording.next_number("policy-auto", 100_001) == 100_171
-    assert recording.next_number("policy-home", 200_001) == 200_081
-    assert recording.next_number("policy-life", 300_001) == 300_031
-    assert recording.next_number("quote", 1) == 13
-    assert recording.next_number("claim", 1) == 9
+    assert recording.next_number("policy-auto", 100_001) == 100_271
+    assert recording.next_number("policy-home", 200_001) == 200_181
+    assert recording.next_number("policy-life", 300_001) == 300_131
+    assert recording.next_number("quote", 1) == 113
+    assert recording.next_number("claim", 1) == 109
 
 
 # -- beside others, and again
@@ -213,10 +213,19 @@ def test_it_goes_beside_the_sample(store: Redis) -> None:
     assert quotes.listing(store, ALL, quotes.Filter()).total == 24
 
 
+def test_the_sample_goes_beside_it_only_when_told_to(store: Redis, db: None) -> None:
+    command("--policies", "60")
+    with pytest.raises(CommandError, match="data of its own"):
+        call_command("load_sample")
+    call_command("load_sample", "--force", stdout=StringIO())
+    assert policies.listing(store, ALL, policies.Filter()).total == 72
+    assert quotes.listing(store, ALL, quotes.Filter()).total == 24
+
+
 def test_a_policy_of_another_tool_is_never_replaced(store: Redis) -> None:
-    store.set("policy:auto:100005:status", "THEIRS")
+    store.set("policy:auto:100105:status", "THEIRS")
     generate(store, 60)
-    assert store.keys("policy:auto:100005:*") == ["policy:auto:100005:status"]
+    assert store.keys("policy:auto:100105:*") == ["policy:auto:100105:status"]
     before = indexes(store)
     reconcile(store, thorough=True)
     assert indexes(store) == before
@@ -234,15 +243,15 @@ def test_running_it_again_changes_nothing_but_begins_anew_what_has_ended(store: 
     again = generate(store, 100)
     assert not any(again.new.values())
     assert contents(store) == before
-    ended = store.keys("quote:*:Q003*")
+    ended = store.keys("quote:*:Q103*")
     store.delete(*ended)
     assert generate(store, 100).new == {"quotes": 1}
-    assert sorted(store.keys("quote:*:Q003*")) == sorted(ended)
+    assert sorted(store.keys("quote:*:Q103*")) == sorted(ended)
 
 
 def test_a_claim_that_has_ended_does_not_come_back(store: Redis) -> None:
     generate(store, 100)
-    gone = store.keys("claim:*CLM00*")
+    gone = store.keys("claim:*CLM10*")
     store.delete(*gone, *store.keys("investigation:*"))
     generate(store, 100)
     assert not store.keys("claim:*")

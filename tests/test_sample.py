@@ -359,7 +359,7 @@ def test_signing_in_before_does_not_make_it_somebodys(store: Redis, agents: None
     staff = sessions.Staff("AG001", "dallas", [], [], [], "Firefox", "127.0.0.1")
     sessions.open_workstation(staff, "nonce")
     security.begin("AG001")
-    assert things.may_write(store)
+    assert things.may_write(store, things.SAMPLE)
 
 
 def test_force_adds_it_beside_what_is_there_and_replaces_nothing(store: Redis, db: None) -> None:

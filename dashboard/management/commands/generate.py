@@ -43,7 +43,7 @@ class Command(StoreCommand):
             raise CommandError(f"--policies must be from 1 to {LARGEST:,}.")
         if not 0 <= seed < 2**31:
             raise CommandError("--seed must be from 0 to 2147483647.")
-        if not (force or things.may_write(client)):
+        if not (force or things.may_write(client, things.SAMPLE, things.GENERATED)):
             raise CommandError(REFUSAL)
         agents = self._agents(policies)
         try:

@@ -33,7 +33,7 @@ class Command(StoreCommand):
         parser.add_argument("--force", action="store_true", help="also into a store that has data of its own")
 
     def work(self, client: Redis, *, accounts_only: bool, force: bool, **options: Any) -> None:
-        if not (accounts_only or force or things.may_write(client)):
+        if not (accounts_only or force or things.may_write(client, things.SAMPLE)):
             raise CommandError(REFUSAL)
         made = accounts.create_demo(settings.DEMO_PASSWORD)
         # Lists are arranged by branch, so the store has to know the agents' first.
