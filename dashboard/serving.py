@@ -33,6 +33,7 @@ from django.contrib.staticfiles.finders import get_finders
 from django.core.management import call_command
 from redis.exceptions import BusyLoadingError, RedisError
 
+from dashboard.accounts import sync_directory
 from dashboard.redis import EmbeddedServer, EmbeddedServerError, claimed, client, shown, warnings
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -183,10 +184,12 @@ def _await_external() -> None:
 
 
 def prepare() -> None:
-    """Tables, static files and, on the very first start of the demo, the sample book."""
+    """Tables, static files, on the very first start of the demo the sample book, and the agents' branches."""
     call_command("migrate", verbosity=0, interactive=False)
     collect_static()
     load_sample_once()
+    if get_user_model().objects.exists():
+        sync_directory()
 
 
 def collect_static() -> None:

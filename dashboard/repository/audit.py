@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -69,13 +68,12 @@ def _stamp(at: int) -> str:
 
 
 def _moment(stamp: str) -> datetime:
-    found = re.match(r"(\d{8})(?:T(\d{6})(\d{3}))?", stamp)
-    assert found, stamp
+    """The moment in a stamp, the day's first where it is a date alone; 1970 for a date that no calendar has."""
     try:
-        at = datetime.strptime(found[1] + (found[2] or "000000"), "%Y%m%d%H%M%S")
+        at = datetime.strptime(stamp[:15] if "T" in stamp else f"{stamp}T000000", "%Y%m%dT%H%M%S").replace(tzinfo=UTC)
     except ValueError:
         return datetime(1970, 1, 1, tzinfo=UTC)
-    return at.replace(microsecond=int(found[3] or 0) * 1000, tzinfo=UTC)
+    return at.replace(microsecond=int(stamp[15:18]) * 1000) if "T" in stamp else at
 
 
 def _history_key(family: keys.Family, parts: tuple[str, ...]) -> str:

@@ -10,7 +10,17 @@ from redis import Redis
 
 from dashboard import keys
 from dashboard.repository.store import Change
-from dashboard.repository.values import Problem, Raw, Reader, amount, comma_list, labelled, plain, read_strings, readable
+from dashboard.repository.values import (
+    Problem,
+    Raw,
+    Reader,
+    amount,
+    comma_list,
+    labelled,
+    plain,
+    read_strings,
+    readable,
+)
 
 _SHOWN = ("profile", "address", "risk_score", "credit_score", "customer_since", "preferred_agent", "policies")
 _RELATIONS = ("policies", "policy_count", "total_premium")

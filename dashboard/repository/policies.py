@@ -467,7 +467,7 @@ def _from_hash(product: str, number: str, content: Raw | dict[str, str], directo
     if not isinstance(content, dict):
         kind = content.kind if isinstance(content, Wrong) else "string"
         wrong = Problem(root, f"holds a {kind}, not a hash")
-        empty = _policy(product, number, "hash", Reader({}, {name: root for name in fields}), directory)
+        empty = _policy(product, number, "hash", Reader({}, dict.fromkeys(fields, root)), directory)
         return replace(empty, problems=(wrong,))
     names = {name: f"{root} {name}" for name in fields}
     values: dict[str, Raw] = {names[name]: content.get(name) for name in fields}
