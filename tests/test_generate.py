@@ -311,7 +311,7 @@ def test_agents_grow_with_the_book(store: Redis) -> None:
 
 def test_memory_does_not_grow_with_the_book(store: Redis) -> None:
     """Peaks of what Python holds, of books of 2 and of 8 batches."""
-    assert _peak(store, 4_500, seed=2) < 1.2 * _peak(store, 1_200, seed=1)
+    assert _peak(store, 4_500, seed=2) < 1.5 * _peak(store, 1_200, seed=1)
 
 
 def _peak(store: Redis, size: int, seed: int) -> int:
