@@ -42,6 +42,20 @@ class Directory:
         known = set(self.branches.values()) - {UNKNOWN}
         return [UNKNOWN, *sorted(known if scope.branches is None else known & scope.branches)]
 
+    def facets(
+        self, scope: Scope, *, product: str | None = None, agent: str | None = None, **others: str | None
+    ) -> dict[str, list[str]]:
+        """What a list is restricted to: by what this person may see, and by these values (None: any)."""
+        products = [product] if product else list(keys.PRODUCTS)
+        found = {"product": [each for each in products if each in scope.products]}
+        found |= {facet: [value] for facet, value in others.items() if value}
+        if not agent:
+            return found | {"branch": self.visible(scope)}
+        # An agent has one branch, so what is theirs is visible as a whole or not at all.
+        if not scope.sees(None, self.branch_of(agent)):
+            found["product"] = []
+        return found | {"agent": [agent]}
+
     def agents(self, scope: Scope) -> list[str]:
         return sorted(agent for agent, branch in self.branches.items() if scope.sees(None, branch))
 

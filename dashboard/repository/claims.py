@@ -36,7 +36,7 @@ from dashboard.repository.claim_records import (
     passing_keys,
     read,
 )
-from dashboard.repository.index import NEVER, UNKNOWN, Cursor, Entry, Index, Page, Pipe, Slice, clean
+from dashboard.repository.index import NEVER, UNKNOWN, Cursor, Entry, Index, Page, Slice, clean
 from dashboard.repository.keyspace import StoredKey, stored
 from dashboard.repository.store import Change, change, next_number
 from dashboard.repository.values import (
@@ -600,14 +600,8 @@ def refresh(client: Redis, members: Sequence[str], *, force: bool = False) -> in
     """
     members = [member for member in members if is_number(member)]
     loaded = load(client, members)
-    known = INDEX.known_places(client, members)
-    pipe = client.pipeline(transaction=True)
-    changed = 0
-    for member in members:
-        claim = loaded.get(member)
-        changed += INDEX.put(Pipe(pipe), member, _entry(claim) if claim else None, known[member], force=force)
-    pipe.execute()
-    return changed
+    entries = {member: _entry(loaded[member]) if member in loaded else None for member in members}
+    return INDEX.settle(client, entries, force=force)
 
 
 def _entry(claim: Claim) -> Entry:

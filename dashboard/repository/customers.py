@@ -82,7 +82,12 @@ def addresses(client: Redis, customers: Sequence[str]) -> dict[str, str]:
 
 
 def relate(
-    change: Change, policy: str, *, customer: str | None, premium: Decimal | None, before: tuple[str | None, Decimal | None]
+    change: Change,
+    policy: str,
+    *,
+    customer: str | None,
+    premium: Decimal | None,
+    before: tuple[str | None, Decimal | None],
 ) -> None:
     """Keep customers' lists, counts and totals in step with one policy (`auto:100001`) that now belongs to `customer`
     at `premium` a year, and was as `before` says. Five round trips for each customer touched.

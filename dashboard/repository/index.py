@@ -20,7 +20,7 @@ import heapq
 import re
 import uuid
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product as combinations
 from typing import Any, Generic, Protocol, TypeVar
@@ -167,6 +167,16 @@ class Index:
         to.record("HSET", self._place_key(member), member, place)
         return True
 
+    def settle(self, client: Redis, entries: Mapping[str, Entry | None], *, force: bool = False) -> int:
+        """Bring the index in step for these members; None takes one out. Two round trips. Gives how many changed."""
+        known = self.known_places(client, list(entries))
+        pipe = client.pipeline(transaction=True)
+        changed = 0
+        for member, entry in entries.items():
+            changed += self.put(Pipe(pipe), member, entry, known[member], force=force)
+        pipe.execute()
+        return changed
+
     def evict(self, client: Redis, members: Sequence[str], wanted: Wanted) -> None:
         """Take members out of the cells that a list was read from, where they have no business. One round trip."""
         pipe = client.pipeline(transaction=False)
@@ -306,6 +316,32 @@ class Index:
         merged = self._merge(answers[0::3], backwards)
         return self._cut(merged, size, sum(answers[1::3]), sum(answers[2::3]), cursor, descending)
 
+    def things(
+        self,
+        client: Redis,
+        wanted: Wanted,
+        sort: str,
+        size: int,
+        *,
+        load: Callable[[Sequence[str]], Mapping[str, T]],
+        facets: Callable[[T], Mapping[str, str]],
+        refresh: Callable[..., int],
+        **where: Any,
+    ) -> Page[T]:
+        """One page of what the members stand for, read by `load`. Entries whose thing is gone, or is no longer what the
+        list is restricted to, are taken out, brought in step, and the page is read again. `where` as `page` takes it.
+        """
+        for _ in range(3):
+            found = self.page(client, wanted, sort, size, **where)
+            loaded = load(found.members)
+            stale = {member for member in found.members if not _belongs(loaded.get(member), facets, wanted)}
+            if not stale:
+                break
+            self.evict(client, sorted(stale), wanted)
+            refresh(client, sorted(stale), force=True)
+        rows = [loaded[member] for member in found.members if member not in stale]
+        return Page(rows, found.first, found.total, found.previous, found.next)
+
     def count(self, client: Redis, queries: Sequence[tuple[Wanted, str, float | None, float | None]]) -> list[int]:
         """How many there are for each (wanted, sort, low, high). One round trip for all; no intersections."""
         pipe = client.pipeline(transaction=False)
@@ -353,6 +389,13 @@ class Index:
             rows.reverse()
             return _slice(rows, passed - met - len(rows) + 1, total, earlier=more, later=passed - met < total)
         return _slice(rows, passed + met + 1, total, earlier=passed + met > 0, later=more)
+
+
+def _belongs(thing: T | None, facets: Callable[[T], Mapping[str, str]], wanted: Wanted) -> bool:
+    """Whether a thing read just now is what the list is restricted to, as far as it tells."""
+    if thing is None:
+        return False
+    return all(clean(value) in wanted[facet] for facet, value in facets(thing).items() if facet in wanted)
 
 
 def _slice(rows: list[tuple[str, float]], first: int, total: int, *, earlier: bool, later: bool) -> Slice:

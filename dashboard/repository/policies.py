@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from decimal import Decimal
+from functools import partial
 from typing import Literal
 
 from redis import Redis
@@ -15,7 +16,7 @@ from dashboard import clock, keys
 from dashboard.errors import Conflict, Invalid, NotFound
 from dashboard.repository import agents, audit, customers
 from dashboard.repository.agents import Directory, Scope
-from dashboard.repository.index import NEVER, Cursor, Entry, Index, Page, Pipe, clean, number_score
+from dashboard.repository.index import NEVER, UNKNOWN, Cursor, Entry, Index, Page, number_score
 from dashboard.repository.keyspace import StoredKey, stored
 from dashboard.repository.store import Change, change, next_number
 from dashboard.repository.values import Problem, Raw, Reader, Wrong, dollars, fits_text, place, plain, read_strings
@@ -27,7 +28,17 @@ OTHER = "OTHER"
 RENEWAL_DAYS = 30
 FLOORS = {"auto": 100_001, "home": 200_001, "life": 300_001}
 
-_COMMON = ("details", "status", "premium", "customer", "agent", "effective_date", "expiration_date", "deductible", "quote")
+_COMMON = (
+    "details",
+    "status",
+    "premium",
+    "customer",
+    "agent",
+    "effective_date",
+    "expiration_date",
+    "deductible",
+    "quote",
+)
 FIELDS = {
     "auto": (*_COMMON, "vehicle", "vehicle_vin", "coverage_limits"),
     "home": (*_COMMON, "property_address", "property_value", "coverage_type"),
@@ -97,7 +108,9 @@ class Policy:
     def subject(self) -> str:
         """What is insured, in a few words."""
         if self.product == "life" and self.coverage_amount:
-            return f"Term life {dollars(self.coverage_amount)}" + (f", {self.term_years} years" if self.term_years else "")
+            return f"Term life {dollars(self.coverage_amount)}" + (
+                f", {self.term_years} years" if self.term_years else ""
+            )
         return self.vehicle or self.property_address or (self.details or "").partition(" - ")[0]
 
     @property
@@ -163,16 +176,11 @@ def listing(
     if wanted.within is not None:
         sort = "expiry"
     low, high = _window(wanted.within)
-    for _ in range(3):
-        found = INDEX.page(client, facets, sort, size, cursor=cursor, descending=descending, low=low, high=high)
-        loaded = load(client, found.members, directory=directory)
-        stale = [member for member in found.members if not _belongs(loaded.get(member), facets)]
-        if not stale:
-            break
-        INDEX.evict(client, stale, facets)
-        refresh(client, stale, force=True)
-    rows = [loaded[member] for member in found.members if member not in stale]
-    return Page(_with_names(client, rows), found.first, found.total, found.previous, found.next)
+    page = INDEX.things(
+        client, facets, sort, size, load=partial(load, client, directory=directory), facets=_facets, refresh=refresh,
+        cursor=cursor, descending=descending, low=low, high=high,
+    )  # fmt: skip
+    return replace(page, rows=_with_names(client, page.rows))
 
 
 def totals(client: Redis, scope: Scope, wanted: Filter) -> dict[str, int]:
@@ -263,9 +271,7 @@ def add(draft: Change, product: str, facts: Mapping[str, str], *, by: str, why: 
     return member
 
 
-def edit(
-    product: str, number: str, facts: Mapping[str, str], *, seen: str, by: str, token: str | None = None
-) -> str:
+def edit(product: str, number: str, facts: Mapping[str, str], *, seen: str, by: str, token: str | None = None) -> str:
     """Change a policy's facts (field -> stored text, "" takes one away). Gives what was changed, in words.
 
     `seen` is the Policy.seen that the editor looked at. Raises Conflict when it is another by now, NotFound, Invalid.
@@ -276,7 +282,9 @@ def edit(
         draft.watch(*keys.policy_keys(product, number))
         before = get(draft.client, product, number)
         if before.seen != seen:
-            raise Conflict("Somebody changed this policy while you were editing it. Saving again keeps what you have here.")
+            raise Conflict(
+                "Somebody changed this policy while you were editing it. Saving again keeps what you have here."
+            )
         return _rewrite(draft, before, facts, by)
 
     return change(action, token=token)
@@ -336,7 +344,11 @@ def _check(facts: Mapping[str, str]) -> None:
     for name in ("customer", "agent"):
         if facts.get(name) and not keys.is_identifier(facts[name]):
             wrong[name] = "An identifier has no spaces and none of : * ? [ ] { } | , /"
-    if facts.get("effective_date") and facts.get("expiration_date") and facts["effective_date"] > facts["expiration_date"]:
+    if (
+        facts.get("effective_date")
+        and facts.get("expiration_date")
+        and facts["effective_date"] > facts["expiration_date"]
+    ):
         wrong["expiration_date"] = "It cannot end before it begins."
     if wrong:
         raise Invalid(wrong)
@@ -359,16 +371,11 @@ def refresh(client: Redis, members: Sequence[str], *, force: bool = False) -> in
     Own changes do this in their transaction; this is for what other tools wrote.
     """
     loaded = load(client, members)
-    known = INDEX.known_places(client, members)
-    addresses = customers.addresses(client, [p.customer for p in loaded.values() if p.customer])
-    pipe = client.pipeline(transaction=True)
-    changed = 0
-    for member in members:
-        policy = loaded.get(member)
-        entry = _entry(policy, addresses.get(policy.customer or "")) if policy else None
-        changed += INDEX.put(Pipe(pipe), member, entry, known[member], force=force)
-    pipe.execute()
-    return changed
+    homes = customers.addresses(client, [policy.customer for policy in loaded.values() if policy.customer])
+    entries = dict.fromkeys(members) | {
+        member: _entry(policy, homes.get(policy.customer or "")) for member, policy in loaded.items()
+    }
+    return INDEX.settle(client, entries, force=force)
 
 
 def _index(draft: Change, policy: Policy) -> None:
@@ -382,17 +389,21 @@ def _entry(policy: Policy, home: str | None) -> Entry:
     number = number_score(policy.number)
     day = policy.expires.toordinal() if policy.expires else None
     return Entry(
-        facets={
-            "branch": policy.branch,
-            "product": policy.product,
-            "status": policy.status if policy.status in STATUSES else OTHER,
-            "agent": policy.agent or "",
-            "zip": place(policy.property_address)[1] or place(home)[1],
-            "customer": policy.customer or "",
-        },
+        facets={**_facets(policy), "zip": place(policy.property_address)[1] or place(home)[1]},
         # Unique scores: the day first, then the number.
         scores={"number": number, "expiry": NEVER if day is None else _day_score(day) + number % 10_000_000_000},
     )
+
+
+def _facets(policy: Policy) -> dict[str, str]:
+    """What a policy tells by itself. Its ZIP may be its customer's."""
+    return {
+        "branch": policy.branch,
+        "product": policy.product,
+        "status": policy.status if policy.status in STATUSES else OTHER,
+        "agent": policy.agent or UNKNOWN,
+        "customer": policy.customer or UNKNOWN,
+    }
 
 
 def _day_score(day: int) -> int:
@@ -410,36 +421,17 @@ def _window(within: int | None) -> tuple[float | None, float | None]:
 
 
 def _wanted_facets(scope: Scope, directory: Directory, wanted: Filter) -> dict[str, list[str]]:
-    products = [wanted.product] if wanted.product else list(keys.PRODUCTS)
-    facets = {"product": [product for product in products if product in scope.products]}
-    if wanted.status:
-        facets["status"] = [wanted.status]
-    for name in ("agent", "zip", "customer"):
-        if value := getattr(wanted, name):
-            facets[name] = [value]
-    if not wanted.agent:
-        facets["branch"] = directory.visible(scope)
-        return facets
-    # An agent has one branch, so their policies are visible as a whole or not at all.
-    branch = directory.branch_of(wanted.agent)
-    if not scope.sees(None, branch):
-        facets["product"] = []
-    if wanted.zip:
-        facets["branch"] = [branch]
+    facets = directory.facets(
+        scope,
+        product=wanted.product,
+        agent=wanted.agent,
+        status=wanted.status,
+        zip=wanted.zip,
+        customer=wanted.customer,
+    )
+    if wanted.agent and wanted.zip:
+        facets["branch"] = [directory.branch_of(wanted.agent)]  # the cells of a ZIP area are kept by branch
     return facets
-
-
-def _belongs(policy: Policy | None, facets: Mapping[str, Sequence[str]]) -> bool:
-    """Whether a policy read just now stands rightly in a list; its ZIP may be its customer's and is not looked at."""
-    if policy is None:
-        return False
-    actual = {
-        "branch": policy.branch,
-        "status": policy.status if policy.status in STATUSES else OTHER,
-        "agent": clean(policy.agent),
-        "customer": clean(policy.customer),
-    }
-    return all(value in facets[name] for name, value in actual.items() if name in facets)
 
 
 # -- from and to what is stored
@@ -540,4 +532,3 @@ def _stored_text(value: object) -> str:
     if isinstance(value, Decimal):
         return plain(value)
     return value.isoformat() if isinstance(value, date) else str(value).strip()
-

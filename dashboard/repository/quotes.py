@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
+from functools import partial
 
 from redis import Redis
 
@@ -14,7 +15,7 @@ from dashboard import clock, keys
 from dashboard.errors import Conflict, Expired, Invalid, NotFound
 from dashboard.repository import agents, audit, customers, metrics, policies
 from dashboard.repository.agents import Directory, Scope
-from dashboard.repository.index import NEVER, Cursor, Entry, Index, Page, Pipe, clean
+from dashboard.repository.index import NEVER, UNKNOWN, Cursor, Entry, Index, Page, Pipe
 from dashboard.repository.keyspace import StoredKey, stored
 from dashboard.repository.store import Change, change, next_number
 from dashboard.repository.values import (
@@ -246,16 +247,11 @@ def listing(
     """One page of the live quotes this person may see, the next one to end first. Seven round trips at most."""
     directory = agents.directory(client)
     facets = _wanted_facets(scope, directory, wanted)
-    for _ in range(3):
-        found = INDEX.page(client, facets, "deadline", size, cursor=cursor, low=clock.now_ms())
-        loaded = load(client, found.members, directory=directory)
-        stale = [member for member in found.members if not _belongs(loaded.get(member), facets)]
-        if not stale:
-            break
-        INDEX.evict(client, stale, facets)
-        refresh(client, stale, force=True)
-    rows = [loaded[member] for member in found.members if member not in stale]
-    return Page(_with_names(client, rows), found.first, found.total, found.previous, found.next)
+    page = INDEX.things(
+        client, facets, "deadline", size, load=partial(load, client, directory=directory), facets=_facets, refresh=refresh,
+        cursor=cursor, low=clock.now_ms(),
+    )  # fmt: skip
+    return replace(page, rows=_with_names(client, page.rows))
 
 
 @dataclass(frozen=True)
@@ -565,7 +561,8 @@ def _keep_seen(recorder: Pipe, quote: Quote) -> None:
 def _index(draft: Change, product: str, number: str, facts: Mapping[str, str], deadline: int) -> None:
     member = f"{product}:{number}"
     branch = agents.directory(draft.client).branch_of(facts.get("agent"))
-    entry = _entry_of(branch, product, facts.get("risk_level"), facts.get("agent"), facts.get("customer"), deadline)
+    facets = _facets_of(branch, product, facts.get("risk_level"), facts.get("agent"), facts.get("customer"))
+    entry = Entry(facets, {"deadline": deadline})
     INDEX.put(draft, member, entry, INDEX.known_places(draft.client, [member])[member])
 
 
@@ -575,43 +572,27 @@ def _reindex(draft: Change, quote: Quote, deadline: int) -> None:
 
 
 def _entry(quote: Quote) -> Entry:
-    return _entry_of(quote.branch, quote.product, quote.risk, quote.agent, quote.customer, quote.deadline)
-
-
-def _entry_of(
-    branch: str, product: str, risk: str | None, agent: str | None, customer: str | None, deadline: int | None
-) -> Entry:
-    facets = {"branch": branch, "product": product, "agent": agent or "", "customer": customer or ""}
-    facets["risk"] = risk if risk in RISKS else NO_RISK
-    return Entry(facets, {"deadline": NEVER if deadline is None else deadline})
+    return Entry(_facets(quote), {"deadline": NEVER if quote.deadline is None else quote.deadline})
 
 
 def _wanted_facets(scope: Scope, directory: Directory, wanted: Filter) -> dict[str, list[str]]:
-    products = [wanted.product] if wanted.product else list(keys.PRODUCTS)
-    facets = {"product": [product for product in products if product in scope.products]}
-    if wanted.risk:
-        facets["risk"] = [wanted.risk]
-    if wanted.customer:
-        facets["customer"] = [wanted.customer]
-    if not wanted.agent:
-        facets["branch"] = directory.visible(scope)
-        return facets
-    facets["agent"] = [wanted.agent]
-    if not scope.sees(None, directory.branch_of(wanted.agent)):
-        facets["product"] = []
-    return facets
+    return directory.facets(
+        scope, product=wanted.product, agent=wanted.agent, risk=wanted.risk, customer=wanted.customer
+    )
 
 
-def _belongs(quote: Quote | None, facets: Mapping[str, Sequence[str]]) -> bool:
-    if quote is None:
-        return False
-    actual = {
-        "branch": quote.branch,
-        "agent": clean(quote.agent),
-        "customer": clean(quote.customer),
-        "risk": quote.risk if quote.risk in RISKS else NO_RISK,
+def _facets(quote: Quote) -> dict[str, str]:
+    return _facets_of(quote.branch, quote.product, quote.risk, quote.agent, quote.customer)
+
+
+def _facets_of(branch: str, product: str, risk: str | None, agent: str | None, customer: str | None) -> dict[str, str]:
+    return {
+        "branch": branch,
+        "product": product,
+        "risk": risk if risk in RISKS else NO_RISK,
+        "agent": agent or UNKNOWN,
+        "customer": customer or UNKNOWN,
     }
-    return all(value in facets[name] for name, value in actual.items() if name in facets)
 
 
 # -- from what is stored
@@ -682,4 +663,3 @@ def _with_names(client: Redis, rows: Sequence[Quote]) -> list[Quote]:
 
 def _at(moment_: datetime | None) -> str:
     return f"{moment_.astimezone(clock.zone()):%H:%M:%S}" if moment_ else "an unknown time"
-

@@ -10,13 +10,14 @@ import hashlib
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from redis import Redis
 
 from dashboard import clock, keys
 from dashboard.errors import NotFound
 from dashboard.repository import audit
-from dashboard.repository.index import NEVER, Entry, Index, Page, Pipe
+from dashboard.repository.index import NEVER, Entry, Index, Page
 from dashboard.repository.store import Change, change
 from dashboard.repository.values import Problem, Raw, Reader, read_strings
 
@@ -173,17 +174,16 @@ def _count(raw: object) -> int:
 
 def locks(client: Redis, *, size: int = 50) -> Page[Lock]:
     """The lockouts in force, the next to end first. Four round trips at most."""
-    now = clock.now_ms()
-    for _ in range(3):
-        found = INDEX.page(client, {}, "deadline", size, low=now)
-        loaded = _load(client, found.members)
-        stale = [member for member in found.members if member not in loaded]
-        if not stale:
-            break
-        INDEX.evict(client, stale, {})
-        refresh(client, stale, force=True)
-    rows = [loaded[member] for member in found.members if member in loaded]
-    return Page(rows, found.first, found.total, found.previous, found.next)
+    return INDEX.things(
+        client,
+        {},
+        "deadline",
+        size,
+        load=partial(_load, client),
+        facets=lambda lock: {},
+        refresh=refresh,
+        low=clock.now_ms(),
+    )
 
 
 def unlock(account: str, *, by: str, token: str | None = None) -> None:
@@ -206,15 +206,8 @@ def refresh(client: Redis, members: Sequence[str], *, force: bool = False) -> in
     """Bring the index in step with the lockouts of these accounts. Four round trips. Gives how many entries changed."""
     accounts = [member for member in members if keys.is_identifier(member)]
     loaded = _load(client, accounts)
-    known = INDEX.known_places(client, members)
-    pipe = client.pipeline(transaction=True)
-    changed = 0
-    for member in members:
-        found = loaded.get(member)
-        entry = _entry(found.deadline) if found else None
-        changed += INDEX.put(Pipe(pipe), member, entry, known[member], force=force)
-    pipe.execute()
-    return changed
+    entries = dict.fromkeys(members) | {account: _entry(lock.deadline) for account, lock in loaded.items()}
+    return INDEX.settle(client, entries, force=force)
 
 
 def _lift(draft: Change, account: str) -> None:

@@ -13,13 +13,14 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Literal
 
 from redis import Redis
 
 from dashboard import clock, keys
 from dashboard.repository import audit, metrics
-from dashboard.repository.index import NEVER, UNKNOWN, Cursor, Entry, Index, Page, Pipe, clean
+from dashboard.repository.index import NEVER, UNKNOWN, Cursor, Entry, Index, Page
 from dashboard.repository.keyspace import StoredKey, stored
 from dashboard.repository.store import Change, change
 from dashboard.repository.values import (
@@ -145,18 +146,10 @@ class Revoked:
 
 def listing(client: Redis, wanted: Filter, *, cursor: Cursor | None = None, size: int = 50) -> Page[Session]:
     """One page of the live sessions, the next to end first. Four round trips; more only where entries are stale."""
-    facets = _wanted_facets(wanted)
-    now = clock.now_ms()
-    for _ in range(3):
-        found = INDEX.page(client, facets, "deadline", size, cursor=cursor, low=now)
-        loaded = load(client, found.members)
-        stale = [member for member in found.members if not _belongs(loaded.get(member), wanted)]
-        if not stale:
-            break
-        INDEX.evict(client, stale, facets)
-        refresh(client, stale, force=True)
-    rows = [loaded[member] for member in found.members if member in loaded]
-    return Page(rows, found.first, found.total, found.previous, found.next)
+    return INDEX.things(
+        client, _wanted_facets(wanted), "deadline", size, load=partial(load, client), facets=_facets, refresh=refresh,
+        cursor=cursor, low=clock.now_ms(),
+    )  # fmt: skip
 
 
 def totals(client: Redis, wanted: Filter) -> dict[str, int]:
@@ -388,38 +381,22 @@ def _described(session: Session) -> str:
 def refresh(client: Redis, members: Sequence[str], *, force: bool = False) -> int:
     """Bring the index in step with the truth for these sessions. Five round trips. Gives how many entries changed."""
     loaded = load(client, members)
-    known = INDEX.known_places(client, members)
-    pipe = client.pipeline(transaction=True)
-    changed = 0
-    for member in members:
-        session = loaded.get(member)
-        changed += INDEX.put(Pipe(pipe), member, _entry(session) if session else None, known[member], force=force)
-    pipe.execute()
-    return changed
+    entries = {member: _entry(loaded[member]) if member in loaded else None for member in members}
+    return INDEX.settle(client, entries, force=force)
 
 
 def _entry(session: Session) -> Entry:
-    facets = {"kind": session.kind, "person": session.person, "activity": _activity_facet(session)}
-    return Entry(facets, {"deadline": NEVER if session.deadline is None else session.deadline})
+    return Entry(_facets(session), {"deadline": NEVER if session.deadline is None else session.deadline})
 
 
-def _activity_facet(session: Session) -> str:
-    return session.activity if session.activity in ACTIVITY_LIFE else UNKNOWN
+def _facets(session: Session) -> dict[str, str]:
+    activity = session.activity if session.activity in ACTIVITY_LIFE else UNKNOWN
+    return {"kind": session.kind, "person": session.person, "activity": activity}
 
 
 def _wanted_facets(wanted: Filter) -> dict[str, list[str]]:
     given = {"kind": wanted.kind, "person": wanted.person, "activity": wanted.activity}
     return {facet: [value] for facet, value in given.items() if value}
-
-
-def _belongs(session: Session | None, wanted: Filter) -> bool:
-    if session is None:
-        return False
-    return (
-        wanted.kind in (None, session.kind)
-        and wanted.person in (None, clean(session.person))
-        and wanted.activity in (None, _activity_facet(session))
-    )
 
 
 # -- from what is stored

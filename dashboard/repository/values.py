@@ -178,7 +178,7 @@ def labelled(text: str) -> dict[str, str]:
         if colon and " " not in label.strip():
             found[label.strip().lower()] = value.strip()
         else:
-            found[""] = f"{found[''] }, {part.strip()}" if found.get("") else part.strip()
+            found[""] = f"{found['']}, {part.strip()}" if found.get("") else part.strip()
     return found
 
 

@@ -165,7 +165,14 @@ def test_axe_finds_no_violation(enter: Enter, dashboard: Dashboard, scheme: str)
     write_quote(dashboard, "Q806")
     page = enter("SUP001", "/", color_scheme=scheme, reduced_motion="reduce")
     found = {}
-    for path in (*PAGES, "/quotes/auto/Q806/", "/quotes/auto/Q806/bind/", "/policies/auto/100001/", "/claims/CLM003/", "/claims/CLM003/assign/"):
+    for path in (
+        *PAGES,
+        "/quotes/auto/Q806/",
+        "/quotes/auto/Q806/bind/",
+        "/policies/auto/100001/",
+        "/claims/CLM003/",
+        "/claims/CLM003/assign/",
+    ):
         page.goto(path)
         found[path] = violations(page)
     admin = enter("ADM001", "/sessions/", quiet=False, color_scheme=scheme, reduced_motion="reduce")
