@@ -11,12 +11,13 @@ be lost: `manage.py reindex` makes it anew. `docs/data-layout.md` is held agains
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 from string import Formatter
 from typing import Literal, NamedTuple
 
-Kind = Literal["string", "hash", "set", "zset"]
+Kind = Literal["string", "hash", "set", "zset", "list"]
 
 MINUTE, HOUR, DAY = 60, 3_600, 86_400
 YEAR = 365 * DAY
@@ -85,6 +86,12 @@ _RESERVED = {"claim": {"temp"}, "customer": {"multi_policy"}}
 def is_identifier(text: str) -> bool:
     """Whether `text` may stand in a key name: 1 to 64 printable characters, no delimiter, no white space."""
     return bool(_is_identifier(text)) and text.isprintable()
+
+
+def numbered(ids: Iterable[str]) -> list[tuple[str, str, str]]:
+    """(`auto:100001`, `auto`, `100001`) of each of these that is the id of a policy or quote."""
+    split = ((each, *each.partition(":")[::2]) for each in ids)
+    return [each for each in split if each[1] in PRODUCTS and is_identifier(each[2])]
 
 
 class BadIdentifier(ValueError):
@@ -366,6 +373,13 @@ tombstone = Family(
     "dash:tombstone:{person}", "string", (8 * HOUR, 8 * HOUR), "Who ended a staff member's session, and why."
 )
 book = Family("dash:book:{name}", "hash", None, "What load_sample or generate wrote here, and how far they came.")
+job = Family("dash:job:{job}", "hash", (HOUR, 7 * DAY), "Bulk work: what, by whom, how far.")
+job_members = Family("dash:job-members:{job}", "list", (HOUR, 7 * DAY), "What a job is to be done to, in order.")
+job_failures = Family("dash:job-failures:{job}", "list", (7 * DAY, 7 * DAY), "What a job could not do, and why.")
+jobs_running = Family("dash:jobs-running", "set", None, "Jobs under way.")
+saved_filters = Family(
+    "dash:filters:{person}", "hash", None, "A person's saved filters, permanent: page and name to query."
+)
 lease = Family("dash:lease:{work}", "string", (5, 5), "Which process does this work now.")
 follower_status = Family("dash:follower", "hash", (MINUTE, MINUTE), "State of the live follower.")
 scratch = Family("dash:scratch:{id}", "zset", (5, 5), "Intersection of two cells, within one transaction.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from dashboard.views import claims, jump, metrics, overview, policies, quotes, sessions, signin
+from dashboard.views import claims, filters, jobs, jump, metrics, overview, policies, quotes, sessions, signin
 
 urlpatterns = [
     path("", overview.overview, name="overview"),
@@ -32,6 +32,11 @@ urlpatterns = [
     path("sessions/", sessions.listing, name="sessions"),
     path("sessions/revoke/", sessions.revoke, name="session_revoke"),
     path("lockouts/unlock/", sessions.unlock, name="unlock"),
+    path("jobs/<str:job>/", jobs.detail, name="job"),
+    path("jobs/<str:job>/start/", jobs.start, name="job_start"),
+    path("jobs/<str:job>/stop/", jobs.stop, name="job_stop"),
+    path("filters/save/", filters.save, name="filter_save"),
+    path("filters/remove/", filters.remove, name="filter_remove"),
     path("metrics/", metrics.day, name="metrics"),
     path("metrics/csv/", metrics.csv_file, name="metrics_csv"),
 ]

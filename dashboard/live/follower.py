@@ -22,7 +22,8 @@ from redis.exceptions import RedisError, WatchError
 
 from dashboard import clock, keys
 from dashboard import redis as store
-from dashboard.repository import areas, audit, metrics, policies, reindex
+from dashboard.errors import StoreDown
+from dashboard.repository import areas, audit, jobs, metrics, policies, reindex
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +38,8 @@ RECONCILE_BLIND = 15.0
 """The same where the server sends no notifications."""
 PAUSE = 0.02
 """Seconds of rest after each slice of the slow look."""
+IDLE = 0.3
+"""Seconds between two looks for bulk work."""
 AT_ONCE = 2_000
 """Notifications taken in before their things are refreshed."""
 
@@ -52,6 +55,7 @@ class Follower:
         self._renewed = 0.0
         self._reconciler: threading.Thread | None = None
         self._reconciled = 0.0
+        self._worker: threading.Thread | None = None
         self.notified = False
 
     def run(self, stop: threading.Event) -> None:
@@ -83,6 +87,7 @@ class Follower:
                 self._turn_the_day()
                 self._flush()
                 self._reconcile_now_and_then(stop)
+                self._see_to_jobs(stop)
 
     def _listen(self, heard: PubSub) -> None:
         """Gather notifications for a tick, longer only while many keep coming."""
@@ -158,7 +163,25 @@ class Follower:
         except RedisError:
             self._reconciled = 0.0  # the store went away: look again once it is back
 
+    def _see_to_jobs(self, stop: threading.Event) -> None:
+        """Bulk work has a thread of its own, so that a slice of it never holds up what is heard."""
+        if not (self._worker and self._worker.is_alive()):
+            self._worker = threading.Thread(target=self._work, args=(stop,), name="jobs", daemon=True)
+            self._worker.start()
+
+    def _work(self, stop: threading.Event) -> None:
+        try:
+            while not stop.is_set() and self._holding():
+                if not jobs.work_once(self._client):
+                    stop.wait(IDLE)
+        except (RedisError, StoreDown) as error:
+            log.info("Bulk work waits for the store: %s", type(error).__name__)
+
     # -- the lease
+
+    def _holding(self) -> bool:
+        """Whether the lease was ours just now, without asking the store."""
+        return time.monotonic() - self._renewed < LEASE / 1000
 
     def _hold_lease(self) -> bool:
         """Take or keep the lease; asked of the store every RENEW seconds. The WATCH keeps one that another process

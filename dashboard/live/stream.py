@@ -34,7 +34,7 @@ from dashboard import clock, keys
 from dashboard.errors import StoreDown
 from dashboard.redis import CONNECTION
 
-AREAS = frozenset({"quotes", "policies", "claims", "sessions", "metrics", "customers", "security"})
+AREAS = frozenset({"quotes", "policies", "claims", "sessions", "metrics", "customers", "security", "jobs"})
 
 PACE = 0.25
 """Seconds between two `change` events of one stream."""

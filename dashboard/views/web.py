@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import threading
 import time
 import uuid
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import redirect, render
 from django.template.loader import render_to_string
 from django.utils.http import url_has_allowed_host_and_scheme
 
-from dashboard import clock
+from dashboard import clock, redis
 from dashboard.errors import DomainError, StoreDown
 from dashboard.live import stream
 from dashboard.permissions import viewer_of
-from dashboard.repository import store
+from dashboard.repository import filters, store
 from dashboard.repository.index import Page
 
 _SHARED_SECONDS = 2.0
@@ -45,7 +47,8 @@ def live_page(
     rendering for each change of its areas. What is personal (notices, a fresh form token) is added behind, in live.html.
     """
     if not is_live(request):
-        return render(request, f"{folder}/page.html", {**context(), "areas": ",".join(areas)})
+        saved = filters.of_page(redis.client(), viewer_of(request).id, request.path)
+        return render(request, f"{folder}/page.html", {**context(), "areas": ",".join(areas), "saved": saved})
     # A notice means that this person has just done something: its event may not have come round yet.
     fresh = not shared or len(messages.get_messages(request)) > 0
     regions = _regions(request, folder, context()) if fresh else _shared(request, folder, areas, context)
@@ -100,6 +103,43 @@ def back(request: HttpRequest, otherwise: str) -> HttpResponse:
     target = request.POST.get("next", "")
     safe = url_has_allowed_host_and_scheme(target, {request.get_host()}, require_https=request.is_secure())
     return redirect(target if safe and target.startswith("/") else otherwise)
+
+
+# -- files
+
+
+def csv_answer(filename: str, header: Sequence[str], rows: Iterable[Sequence[object]]) -> StreamingHttpResponse:
+    """A file of any length, sent while it is read. None is an empty cell; a text that a spreadsheet would take for a
+    formula is made text.
+    """
+    answer = StreamingHttpResponse(_lines(header, rows), content_type="text/csv; charset=utf-8")
+    answer["Content-Disposition"] = f'attachment; filename="{filename}"'
+    return answer
+
+
+def _lines(header: Sequence[str], rows: Iterable[Sequence[object]]) -> Iterator[str]:
+    writer = csv.writer(_Echo())
+    yield writer.writerow(header)
+    for row in rows:
+        yield writer.writerow([_cell(value) for value in row])
+
+
+class _Echo:
+    """A file that gives back what is written to it."""
+
+    def write(self, line: str) -> str:
+        return line
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, Decimal):
+        return f"{value:f}"
+    if isinstance(value, datetime):
+        return value.astimezone(clock.zone()).isoformat(timespec="seconds")
+    text = str(value)
+    return f"'{text}" if text[:1] in "=+-@\t\r" else text
 
 
 # -- addresses, chips and pages of lists
