@@ -114,7 +114,7 @@ def sync_directory() -> None:
     found = Staff.objects.filter(user__groups__name="agent").exclude(branch="")
     branches = dict(found.values_list("staff_id", "branch"))
     client = redis.client()
-    if agents.directory(client).branches != branches:
+    if not agents.is_kept(client, branches):
         agents.save(client, branches)
 
 

@@ -31,8 +31,12 @@ def today() -> date:
     return now().astimezone(zone()).date()
 
 
+_LAST = 253_370_764_800_000  # 9999-01-01: later moments have no name in every zone
+
+
 def moment(ms: int) -> datetime:
-    return datetime.fromtimestamp(ms / 1000, UTC)
+    """Never fails: other tools set deadlines thousands of years away, which are named as the last year there is."""
+    return datetime.fromtimestamp(max(0, min(ms, _LAST)) / 1000, UTC)
 
 
 def ms(at: datetime) -> int:

@@ -5,6 +5,7 @@ workstation session gets further than the sign-in page.
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
@@ -134,7 +135,19 @@ def _as_domain_error(error: Exception) -> errors.DomainError | None:
         return error
     if isinstance(error, _REFUSING) or (isinstance(error, ResponseError) and _refuses(error)):
         return errors.StoreDown("The data store takes no writes just now. Nothing was saved.")
+    if isinstance(error, ResponseError) and "WRONGTYPE" in str(error):
+        return errors.Conflict(_misplaced(str(error)))
     return errors.StoreDown() if isinstance(error, _AWAY) else None
+
+
+def _misplaced(words: str) -> str:
+    """What to do about a key of another type, by name where it is one of ours: no other name may be shown."""
+    found = re.search(r"\b[A-Z]+ (dash:[^\s)]+)", words)
+    what = f"The key {found[1]}" if found else "A key of the dashboard's own (under dash:)"
+    return (
+        f"{what} holds another type than it should: another tool wrote there. Delete it and run manage.py reindex. "
+        "What you did may have been done in part: look before you repeat it."
+    )
 
 
 def _refuses(error: ResponseError) -> bool:

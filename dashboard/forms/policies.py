@@ -43,13 +43,13 @@ class PolicyForm(forms.Form):
         self, *args: Any, policy: Policy | None = None, stored: dict[str, str] | None = None, **kwargs: Any
     ) -> None:
         """`policy` and its facts as they are `stored` fill the form for an edit."""
+        texts = {name: readable(text) for name, text in (stored or {}).items()}
         if policy:
-            texts = {name: readable(text) for name, text in (stored or {}).items()}
             kwargs["initial"] = {**texts, "effective_date": policy.effective, "expiration_date": policy.expires}
         super().__init__(*args, **kwargs)
         for name, field in self.fields.items():
             if isinstance(field, KeepingChoice):
-                field.keep((stored or {}).get(name))
+                field.keep(texts.get(name))
 
     def clean(self) -> dict[str, Any]:
         data = super().clean() or {}

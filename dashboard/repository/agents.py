@@ -12,6 +12,7 @@ from redis import Redis
 
 from dashboard import keys
 from dashboard.repository.index import UNKNOWN
+from dashboard.repository.values import answered
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,11 @@ class Directory:
 def directory(client: Redis) -> Directory:
     """One round trip."""
     return Directory(client.hgetall(keys.agents()))
+
+
+def is_kept(client: Redis, branches: Mapping[str, str]) -> bool:
+    """Whether the store's copy says just this. Where another tool put something else in its place it does not."""
+    return answered(client.pipeline(transaction=False).hgetall(keys.agents()))[0] == dict(branches)
 
 
 def save(client: Redis, branches: Mapping[str, str]) -> None:

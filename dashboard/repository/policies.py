@@ -19,7 +19,18 @@ from dashboard.repository.agents import Directory, Scope
 from dashboard.repository.index import NEVER, UNKNOWN, Cursor, Entry, Index, Page, number_score
 from dashboard.repository.keyspace import StoredKey, stored
 from dashboard.repository.store import Change, change, next_number
-from dashboard.repository.values import Problem, Raw, Reader, Wrong, dollars, fits_text, place, plain, read_strings
+from dashboard.repository.values import (
+    Problem,
+    Raw,
+    Reader,
+    Wrong,
+    dollars,
+    fits_text,
+    place,
+    plain,
+    read_strings,
+    readable,
+)
 
 STATUSES = ("ACTIVE", "PENDING", "SUSPENDED", "CANCELLED", "LAPSED")
 OTHER = "OTHER"
@@ -217,7 +228,7 @@ def load(
     """Policies by id (`auto:100001`), those that exist. Three round trips at most, two for policies kept as strings
     with nothing missing.
     """
-    wanted = [(member, *member.split(":", 1)) for member in ids]
+    wanted = keys.numbered(ids)
     directory = directory or agents.directory(client)
     names = {
         member: {name: keys.policy_field(product, number, name) for name in fields[product]}
@@ -293,7 +304,8 @@ def edit(product: str, number: str, facts: Mapping[str, str], *, seen: str, by: 
 def _rewrite(draft: Change, before: Policy, facts: Mapping[str, str], by: str) -> str:
     product, number, member = before.product, before.number, before.id
     old = raw_facts(draft.client, before)
-    changed = {name: value for name, value in facts.items() if value != old.get(name, "")}
+    # A form shows broken UTF-8 escaped; what comes back as it was shown was not changed.
+    changed = {name: value for name, value in facts.items() if value != readable(old.get(name, ""))}
     if not changed:
         return "Nothing was changed."
     merged = {**old, **changed}

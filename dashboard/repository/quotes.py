@@ -22,11 +22,13 @@ from dashboard.repository.values import (
     Problem,
     Reader,
     amount,
+    answered,
     dollars,
     fits_text,
     moment,
     plain,
     read_strings,
+    readable,
 )
 
 RISKS = ("HIGH", "MEDIUM", "LOW")
@@ -36,6 +38,9 @@ NO_RISK = "NONE"
 EXTENSIONS = 2
 """How often an agent may extend a quote; each time by its own lifetime."""
 SUPERVISOR_EXTENSIONS = 10
+
+LONGEST_TERM = 60
+"""Years that a life policy may run."""
 
 KEPT = 30 * clock.DAY
 """How long the facts and the outcome of an ended quote are kept, in ms."""
@@ -226,17 +231,17 @@ def get(client: Redis, product: str, number: str) -> Quote:
 
 def ended(client: Redis, product: str, number: str) -> Ended | None:
     """What is kept of a quote after its end. Two round trips."""
-    facts, outcome = (
-        client.pipeline(transaction=False)
-        .hgetall(keys.quote_snapshot(product, number))
-        .get(keys.quote_outcome(product, number))
-        .execute()
-    )
+    pipe = client.pipeline(transaction=False)
+    pipe.hgetall(keys.quote_snapshot(product, number))
+    pipe.get(keys.quote_outcome(product, number))
+    facts, outcome = answered(pipe)
+    facts = {name: readable(text) for name, text in (facts or {}).items()}
+    outcome = readable(outcome or "")
     if not facts and not outcome:
         return None
     how, by, at, policy = ((outcome or "expired") + "|||").split("|")[:4]
-    deadline = facts.get("deadline", "")
-    when = moment(at) if at else (clock.moment(int(deadline)) if deadline.isdigit() else None)
+    deadline = _small_number(facts.get("deadline"))
+    when = moment(at) if at else (clock.moment(deadline) if deadline else None)
     branch = agents.directory(client).branch_of(facts.get("agent"))
     return Ended(product, number, how, by or None, when, policy or None, facts, branch)
 
@@ -285,7 +290,7 @@ def counts(client: Redis, scope: Scope) -> Counts:
 
 def load(client: Redis, ids: Iterable[str], *, directory: Directory | None = None) -> dict[str, Quote]:
     """Live quotes by id (`auto:Q001`). A quote without its root is none. Three or four round trips."""
-    wanted = [(member, *member.split(":", 1)) for member in ids]
+    wanted = keys.numbered(ids)
     if not wanted:
         return {}
     directory = directory or agents.directory(client)
@@ -299,7 +304,7 @@ def load(client: Redis, ids: Iterable[str], *, directory: Directory | None = Non
     for _, product, number in wanted:
         pipe.pexpiretime(keys.quote(product, number))
         pipe.hmget(keys.quote_terms(product, number), "lifetime", "extensions")
-    answers = pipe.execute()
+    answers = answered(pipe)
     found = {}
     for (member, product, number), until, kept in zip(wanted, answers[0::2], answers[1::2], strict=True):
         if values[names[member]["summary"]] is not None and until != -2:
@@ -459,6 +464,8 @@ def _keep_facts(draft: Change, product: str, number: str, facts: Mapping[str, st
 
 def _policy_facts(quote: Quote, extra: Mapping[str, str], effective: date, by: str) -> dict[str, str]:
     years = quote.term_years or 1 if quote.product == "life" else 1
+    if not 1 <= years <= LONGEST_TERM:
+        raise Invalid({"term_years": f"The quote's term of {years:,} years cannot be insured. Quote it anew."})
     facts = policies.facts_of(
         status="ACTIVE",
         premium=quote.yearly,
@@ -481,7 +488,7 @@ def _policy_facts(quote: Quote, extra: Mapping[str, str], effective: date, by: s
     facts |= {name: value for name, value in extra.items() if value}
     if not facts["customer"]:
         raise Invalid({"customer": "Say who the customer is: the quote does not."})
-    if not facts["premium"]:
+    if quote.yearly is None or quote.yearly <= 0:
         raise Invalid({"premium": "The quote has no premium that could be read. Quote it anew."})
     return facts
 
@@ -610,7 +617,7 @@ def _quote(
     risk = (reader.text("risk_level") or "").upper() or None
     agent = reader.identifier("agent")
     yearly = monthly * 12 if monthly is not None else premium
-    lifetime, extensions = (int(value) if (value or "").isdigit() else None for value in kept)  # type: ignore[arg-type,union-attr]
+    lifetime, extensions = map(_small_number, kept or (None, None))
     return Quote(
         product=product,
         number=number,
@@ -638,6 +645,10 @@ def _quote(
         extensions=extensions or 0,
         problems=tuple(reader.problems),
     )
+
+
+def _small_number(text: str | None) -> int | None:
+    return int(text) if text and re.fullmatch("[0-9]{1,15}", text) else None
 
 
 def _told(summary: str) -> dict[str, Decimal | None]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from redis import Redis
 
@@ -57,6 +57,15 @@ def read_strings(client: Redis, names: Sequence[str]) -> dict[str, Raw]:
             if kind not in ("none", "string"):
                 found[name] = Wrong(kind)
     return found
+
+
+def answered(pipe: Any) -> list[Any]:
+    """A pipeline's answers, None for what a key of another type has none to. Other errors are raised."""
+    answers = pipe.execute(raise_on_error=False)
+    for answer in answers:
+        if isinstance(answer, Exception) and "WRONGTYPE" not in str(answer):
+            raise answer
+    return [None if isinstance(answer, Exception) else answer for answer in answers]
 
 
 class Reader:

@@ -18,6 +18,8 @@ from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
+from dashboard import clock
+
 register = template.Library()
 
 NONE = "–"
@@ -240,7 +242,7 @@ def countdown(
         "tone": tone_of_time(left, life, warn_at),
         "words": words,
         "warn_at": "" if warn_at is None else str(warn_at),
-        "title": _utc(datetime.fromtimestamp(int(deadline) / 1000, UTC)),
+        "title": _utc(clock.moment(int(deadline))),
     }
 
 
