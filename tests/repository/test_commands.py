@@ -1,0 +1,291 @@
+"""What a list costs does not depend on how many things there are: ceilings on commands and on round trips, and the
+same figures for a small book and for a large one.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from itertools import islice
+from typing import Any
+
+import pytest
+from redis import Redis
+from redis.connection import AbstractConnection
+
+from dashboard import clock, keys
+from dashboard.repository import agents, claims, policies, quotes, sessions
+from dashboard.repository.agents import Scope
+from dashboard.repository.policies import INDEX, Filter
+
+EVERYTHING = Scope()
+DALLAS = Scope(frozenset({"dallas"}))
+BRANCHES = {f"AG{number:03}": branch for number, branch in enumerate(("dallas", "houston", "fort_worth", "austin"))}
+AGENTS = list(BRANCHES)
+PAGE = 5
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Commands that the server ran, and times that we waited for it."""
+
+    commands: int
+    trips: int
+
+
+@pytest.fixture
+def cost_of(store: Redis, monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], object]], Cost]:
+    """What a call costs; it is made once before, so that no connection has to be opened."""
+    sent = []
+    send = AbstractConnection.send_packed_command
+
+    def counted(self: AbstractConnection, *args: Any, **kwargs: Any) -> None:
+        sent.append(1)
+        send(self, *args, **kwargs)
+
+    monkeypatch.setattr(AbstractConnection, "send_packed_command", counted)
+
+    def measure(call: Callable[[], object]) -> Cost:
+        call()
+        store.config_resetstat()
+        sent.clear()
+        call()
+        trips = len(sent)
+        ran = sum(each["calls"] for name, each in store.info("commandstats").items() if "config" not in name)
+        return Cost(ran, trips)
+
+    return measure
+
+
+# -- books of any size
+
+
+class Bulk:
+    """Takes what an index records, and writes it a cell at a time."""
+
+    def __init__(self) -> None:
+        self._sets: dict[str, dict[str, float]] = defaultdict(dict)
+        self._hashes: dict[str, dict[str, str]] = defaultdict(dict)
+
+    def record(self, *command: Any) -> None:
+        verb, name, first, second = command
+        if verb == "ZADD":
+            self._sets[name][second] = first
+        else:
+            assert verb == "HSET"
+            self._hashes[name][first] = second
+
+    def write(self, store: Redis) -> None:
+        pipe = store.pipeline(transaction=False)
+        for name, scores in self._sets.items():
+            for some in chunks(scores, 10_000):
+                pipe.zadd(name, some)
+        for name, places in self._hashes.items():
+            pipe.hset(name, mapping=places)
+        pipe.execute()
+
+
+def chunks(content: Mapping[str, Any], size: int) -> Iterator[dict[str, Any]]:
+    items = iter(content.items())
+    while some := dict(islice(items, size)):
+        yield some
+
+
+def write_policies(store: Redis, count: int) -> None:
+    """A book of `count` policies: every product, branch, ZIP area and a few customers, all whole."""
+    agents.save(store, BRANCHES)
+    directory, bulk = agents.directory(store), Bulk()
+    soon = clock.today() + timedelta(days=10)
+    values: dict[str, str] = {}
+    for at in range(count):
+        product = keys.PRODUCTS[at % 3]
+        number = str(policies.FLOORS[product] + at)
+        facts = policies.facts_of(
+            details="A policy",
+            status=policies.STATUSES[at % 2],
+            premium=1200,
+            customer=f"CUST{at % 4}",
+            agent=AGENTS[at // 3 % 4],
+            expiration_date=soon,
+            vehicle="A car" if product == "auto" else None,
+            property_address=f"1 Main St, Dallas TX 7520{at // 2 % 2}",
+        )
+        for name, value in facts.items():
+            if value:
+                values[keys.policy_field(product, number, name)] = value
+        policy = policies._from_facts(product, number, facts, directory)
+        INDEX.put(bulk, policy.id, policies._entry(policy, f"1 Main St, Dallas TX 7520{at // 2 % 2}"), None)
+    for some in chunks(values, 10_000):
+        store.mset(some)
+    bulk.write(store)
+
+
+FILTERS = {
+    "all": Filter(),
+    "product": Filter(product="auto"),
+    "status": Filter(status="ACTIVE"),
+    "agent": Filter(agent="AG001"),
+    "customer": Filter(customer="CUST1"),
+    "zip": Filter(zip="75201"),
+    "within": Filter(within=30),
+    "zip and agent": Filter(zip="75201", agent="AG001"),
+    "customer and status": Filter(customer="CUST1", status="PENDING"),
+    "everything": Filter(product="auto", status="ACTIVE", within=30, zip="75200"),
+}
+
+
+def policy_lists(store: Redis) -> dict[str, Callable[[], Any]]:
+    """Each way to ask for a page of policies."""
+    calls: dict[str, Callable[[], Any]] = {
+        f"{name}, {who}": lambda wanted=wanted, scope=scope: policies.listing(store, scope, wanted, size=PAGE)
+        for name, wanted in FILTERS.items()
+        for who, scope in (("a supervisor", EVERYTHING), ("an agent", DALLAS))
+        if scope is EVERYTHING or not wanted.agent
+    }
+    second = policies.listing(store, EVERYTHING, Filter(), size=PAGE).next
+    calls["by expiry, downwards"] = lambda: policies.listing(
+        store, EVERYTHING, Filter(), sort="expiry", descending=True, size=PAGE
+    )
+    calls["second page"] = lambda: policies.listing(store, EVERYTHING, Filter(), cursor=second, size=PAGE)
+    calls["chips"] = lambda: policies.totals(store, EVERYTHING, Filter())
+    return calls
+
+
+TRIPS = 6
+COMMANDS = 300
+"""A page merges its cells, with three questions to each: for five branches and three products 15 of them, for a ZIP area
+once more for each of six statuses. A number of cells, and never of policies.
+"""
+
+
+@pytest.mark.parametrize("many", [3_000, pytest.param(100_000, marks=pytest.mark.long)])
+def test_a_list_of_policies_costs_the_same_for_a_hundred_and_for_many(
+    store: Redis, cost_of: Callable[[Callable[[], object]], Cost], many: int
+) -> None:
+    costs, totals = [], []
+    for count in (100, many):
+        store.flushall()
+        write_policies(store, count)
+        calls = policy_lists(store)
+        assert all(len(page.rows) == PAGE for name, call in calls.items() if name != "chips" for page in [call()])
+        totals.append(policies.listing(store, EVERYTHING, Filter(), size=PAGE).total)
+        costs.append({name: cost_of(call) for name, call in calls.items()})
+    assert totals == [100, many]
+    assert costs[0] == costs[1]
+    for name, cost in costs[0].items():
+        print(f"{name}: {cost}")
+        assert cost.trips <= TRIPS, name
+        assert cost.commands <= COMMANDS, name
+
+
+def write_quotes(store: Redis, count: int) -> None:
+    agents.save(store, BRANCHES)
+    pipe = store.pipeline(transaction=False)
+    for at in range(count):
+        number = f"Q{at:05}"
+        text = "Honda Civic 2023 - Customer: CUST1 - Premium: $950/year"
+        facts = {"customer": "CUST1", "agent": AGENTS[at % 4], "premium": "950", "vehicle": "Honda Civic 2023"}
+        pipe.set(keys.quote("auto", number), text, px=600_000 + at)
+        for name, value in facts.items():
+            pipe.set(keys.quote_field("auto", number, name), value, px=600_000 + at)
+    pipe.execute()
+    members = [f"auto:Q{at:05}" for at in range(count)]
+    for start in range(0, count, 500):
+        quotes.refresh(store, members[start : start + 500])
+
+
+def write_claims(store: Redis, count: int) -> None:
+    agents.save(store, BRANCHES)
+    pipe = store.pipeline(transaction=False)
+    for at in range(count):
+        number = f"CLM{at:05}"
+        text = "Auto Accident - Initial Report - Customer: CUST1 - Estimated: $3,500"
+        pipe.set(keys.claim_temp(number), text, px=600_000 + at)
+        pipe.set(keys.claim_temp_field(number, "agent"), AGENTS[at % 4], px=600_000 + at)
+        if at % 2:
+            pipe.set(keys.investigation(number), "Adjuster: ADJ001 | Photos: 12", px=600_000 + at)
+    pipe.execute()
+    members = [f"CLM{at:05}" for at in range(count)]
+    for start in range(0, count, 500):
+        claims.refresh(store, members[start : start + 500])
+
+
+def write_sessions(store: Redis, count: int) -> None:
+    pipe = store.pipeline(transaction=False)
+    for at in range(count):
+        pipe.set(keys.portal(f"CUST{at:05}"), "authenticated|ip:192.168.1.100", px=600_000 + at)
+        pipe.set(keys.device_session("mobile", f"CUST{at:05}", "device1"), "iPhone 12|iOS 15.0", px=600_000 + at)
+    pipe.execute()
+    members = [f"customer:CUST{at:05}:portal" for at in range(count)]
+    members += [f"mobile:CUST{at:05}:device1" for at in range(count)]
+    for start in range(0, len(members), 500):
+        sessions.refresh(store, members[start : start + 500])
+
+
+@pytest.mark.parametrize(
+    ("write", "calls", "trips", "commands"),
+    [
+        pytest.param(
+            write_quotes,
+            {
+                "board": lambda store: quotes.listing(store, EVERYTHING, quotes.Filter(), size=PAGE),
+                "agent": lambda store: quotes.listing(store, DALLAS, quotes.Filter(agent="AG000"), size=PAGE),
+                "risk": lambda store: quotes.listing(store, EVERYTHING, quotes.Filter(risk="NONE"), size=PAGE),
+                "customer": lambda store: quotes.listing(store, DALLAS, quotes.Filter(customer="CUST1"), size=PAGE),
+                "counts": lambda store: quotes.counts(store, EVERYTHING),
+            },
+            7,
+            250,
+            id="quotes",
+        ),
+        pytest.param(
+            write_claims,
+            {
+                "pipeline": lambda store: claims.pipeline(store, EVERYTHING, claims.Filter(), size=PAGE),
+                "own": lambda store: claims.pipeline(store, DALLAS, claims.Filter(), size=PAGE),
+                "totals": lambda store: claims.totals(store, EVERYTHING, claims.Filter()),
+            },
+            10,
+            600,
+            id="claims",
+        ),
+        pytest.param(
+            write_sessions,
+            {
+                "all": lambda store: sessions.listing(store, sessions.Filter(), size=PAGE),
+                "kind": lambda store: sessions.listing(store, sessions.Filter(kind="mobile"), size=PAGE),
+                "totals": lambda store: sessions.totals(store, sessions.Filter()),
+            },
+            4,
+            100,
+            id="sessions",
+        ),
+    ],
+)
+def test_a_live_list_costs_the_same_at_a_hundred_and_at_five_thousand(
+    store: Redis,
+    cost_of: Callable[[Callable[[], object]], Cost],
+    write: Callable[[Redis, int], None],
+    calls: dict[str, Callable[[Redis], object]],
+    trips: int,
+    commands: int,
+) -> None:
+    costs = []
+    for count in (100, 5_000):
+        store.flushall()
+        write(store, count)
+        costs.append({name: cost_of(lambda call=call: call(store)) for name, call in calls.items()})
+    assert costs[0] == costs[1]
+    for name, cost in costs[0].items():
+        print(f"{name}: {cost}")
+        assert cost.trips <= trips, name
+        assert cost.commands <= commands, name
+
+
+def test_no_list_asks_for_the_key_space(store: Redis, cost_of: Callable[[Callable[[], object]], Cost]) -> None:
+    write_policies(store, 100)
+    for call in policy_lists(store).values():
+        cost_of(call)
+        assert not {"cmdstat_keys", "cmdstat_scan", "cmdstat_sort"} & store.info("commandstats").keys()
