@@ -44,11 +44,18 @@ CUSTOMER_FIELDS = (
     "marketing_opt_in", "preferred_agent", "payment_method", "policies", "policy_count", "total_premium",
     "last_login", "login_count", "last_payment",
 )  # fmt: skip
-CLAIM_TEMP_FIELDS = ("reporter", "incident_date", "location", "policy", "customer", "agent", "estimated_amount")
-INVESTIGATION_FIELDS = ("adjuster", "status", "estimated_amount", "notes")
+CLAIM_TEMP_FIELDS = (
+    "reporter", "incident_date", "location", "policy", "customer", "agent", "estimated_amount", "reported_by",
+    "reported_date",
+)  # fmt: skip
+INVESTIGATION_FIELDS = (
+    "adjuster", "status", "estimated_amount", "notes", "assigned_date", "reserve", "proposed_amount", "proposed_by",
+    "proposed_date", "returned_reason",
+)  # fmt: skip
 CLAIM_FIELDS = (
     "details", "final_amount", "status", "approval_date", "denial_date", "denial_reason", "reporter", "incident_date",
-    "location", "policy", "customer", "agent", "adjuster", "estimated_amount",
+    "location", "policy", "customer", "agent", "adjuster", "estimated_amount", "reported_by", "reported_date", "reserve",
+    "approved_by", "paid_amount", "paid_date", "payment", "closed_date", "reopened_date", "reopened_reason",
 )  # fmt: skip
 PORTAL_FIELDS = ("device", "permissions", "last_activity", "activity_level", "address")
 WORKSTATION_FIELDS = (
@@ -77,6 +84,8 @@ _SLOTS = {
     "level": "|".join(LOCKOUT_LEVELS),
     "risk": "|".join(RISKS),
     "metric": "|".join(METRICS),
+    # A day, a week, a month or a quarter: each by its own form, so one slot can hold all four.
+    "span": r"\d{4}-(?:\d\d-\d\d|W\d\d|\d\d|Q[1-4])",
     "cell": r"[^\s:*?\[\]^\\{}|/]+",
     "rest": r".+",
 }
@@ -122,6 +131,7 @@ class Family:
     subject   pattern of the thing it belongs to
     fields    what `{field}` may be
     rebuilt   whether `manage.py reindex` can make it anew from other keys and the accounts
+    precious  whether it is kept for good and nothing can make it anew: it belongs in every backup
     """
 
     pattern: str
@@ -132,6 +142,7 @@ class Family:
     subject: str = ""
     fields: tuple[str, ...] = field(default=())
     rebuilt: bool = False
+    precious: bool = False
 
     @cached_property
     def slots(self) -> tuple[str, ...]:
@@ -175,6 +186,7 @@ class Family:
 
 
 _POLICY, _QUOTE = "{product}:{number}", "{product}:{number}"
+_PLACE = "{city}:{zip}"
 _QUOTE_LIFE = (3 * MINUTE, 6 * HOUR)  # half an hour, extended as often as a supervisor may
 
 # --- policies, lines 5-45 and 318-330 of the customer's document
@@ -188,9 +200,11 @@ policy = Family(
 )  # fmt: skip
 location_policies = Family(
     "location:{city}:{zip}:policies", "string", None, "Policies in a ZIP area, as a comma list of type:number.",
-    "customers",
+    "places", _PLACE,
 )  # fmt: skip
-location_risk = Family("location:{city}:{zip}:risk_score", "string", None, "Risk score of a ZIP area.", "customers")
+location_risk = Family(
+    "location:{city}:{zip}:risk_score", "string", None, "Risk score of a ZIP area.", "places", _PLACE
+)
 
 # --- customers
 multi_policy = Family("customer:multi_policy", "set", None, "Customers that hold more than one policy.", "customers")
@@ -198,8 +212,10 @@ customer_field = Family(
     "customer:{customer}:{field}", "string", None, "One fact of a customer; texts are split at bars, then at the first colon.",
     "customers", "{customer}", CUSTOMER_FIELDS,
 )  # fmt: skip
-segment = Family("segment:{segment}", "set", None, "Customers of one risk segment; exclusive.", "customers")
-tier = Family("tier:{tier}", "set", None, "Customers of one lifetime value tier; exclusive.", "customers")
+segment = Family(
+    "segment:{segment}", "set", None, "Customers of one risk segment; exclusive.", "groups", "segment:{segment}"
+)
+tier = Family("tier:{tier}", "set", None, "Customers of one lifetime value tier; exclusive.", "groups", "tier:{tier}")
 
 # --- quotes
 quote = Family(
@@ -296,6 +312,9 @@ _monthly = _metric_families("monthly", "month")
 monthly_agent_metric, monthly_department_metric, monthly_metric = _monthly.values()
 _quarterly = _metric_families("quarterly", "quarter")
 quarterly_agent_metric, quarterly_department_metric, quarterly_metric = _quarterly.values()
+METRIC_FAMILIES = {"daily": _daily, "weekly": _weekly, "monthly": _monthly, "quarterly": _quarterly}
+"""By period, then by whose figure it is: agent, department, company."""
+AGENT_METRICS = tuple(families["agent"] for families in METRIC_FAMILIES.values())
 
 # --- security
 failed_logins = Family(
@@ -329,13 +348,22 @@ claim_audit = Family(
 session_audit = Family(
     "audit:session:{person}:change:{stamp}", "string", (YEAR, YEAR), "A session ended by an admin (ours).", "security"
 )
+customer_audit = Family(
+    "audit:customer:{customer}:change:{stamp}", "string", (YEAR, YEAR), "A change to a customer (ours).",
+    "customers", "{customer}",
+)  # fmt: skip
+place_audit = Family(
+    "audit:location:{city}:{zip}:change:{stamp}", "string", (YEAR, YEAR), "A repair of a ZIP area's list (ours).",
+    "places", _PLACE,
+)  # fmt: skip
 access_audit = Family(
     "audit:access:customer:{customer}:{stamp}", "string", (90 * DAY, 90 * DAY), "Who looked at a customer.",
     "customers", "{customer}",
 )  # fmt: skip
 payment_audit = Family(
-    "audit:payment:transaction:{transaction}", "string", (SEVEN_YEARS, SEVEN_YEARS + 3 * DAY), "A payment.", "customers"
-)
+    "audit:payment:transaction:{transaction}", "string", (SEVEN_YEARS, SEVEN_YEARS + 3 * DAY), "A payment.",
+    "payments", "{transaction}",
+)  # fmt: skip
 compliance_review = Family(
     "compliance:review:policy:{product}:{number}", "string", (30 * DAY, 30 * DAY), "A policy under regulatory review.",
     "policies", _POLICY,
@@ -350,13 +378,34 @@ index = Family(
 indexed = Family(
     "dash:indexed:{area}:{bucket}", "hash", None, "Facets under which each member stands in the index.", rebuilt=True
 )
+words = Family(
+    "dash:search:{area}:{words}", "zset", None,
+    "Words that lead to a thing, in order: `smith john`, a NUL, its number. A hint, too.", rebuilt=True,
+)  # fmt: skip
+group_figures = Family(
+    "dash:group:{kind}:{group}", "hash", None, "Size and premiums of a large segment or tier when last added up.",
+    rebuilt=True,
+)  # fmt: skip
 history = Family(
     "dash:history:{area}:{cell}", "zset", (YEAR, YEAR), "Audit keys of one thing, by Unix ms.", rebuilt=True
 )
 metric_agents = Family(
-    "dash:metric-agents:{date}", "set", (DAY, 2 * DAY), "Agents that have a figure on that day.", rebuilt=True
-)
+    "dash:metric-agents:{span}", "set", (DAY, METRIC_RETENTION["quarterly"] + _PERIOD_LENGTH["quarterly"]),
+    "Agents that have a figure in that day, week, month or quarter.", rebuilt=True,
+)  # fmt: skip
+metric_parts = Family(
+    "dash:parts:{span}:{cell}", "hash", (DAY, METRIC_RETENTION["quarterly"] + _PERIOD_LENGTH["quarterly"]),
+    "What a period's ratios are made of, for `company`, `product=auto` or `agent=AG001`; ends with its figures.",
+)  # fmt: skip
+archive = Family(
+    "dash:archive:{span}", "hash", None,
+    "A closed period's figures by owner, as JSON, frozen; `closed` says when and by whom.", precious=True,
+)  # fmt: skip
 token = Family("dash:token:{digest}", "string", (DAY, DAY), "Result of a form sent once, for a repeat to get it again.")
+policy_undo = Family(
+    "dash:undo:{product}:{number}", "string", (10 * MINUTE, 10 * MINUTE),
+    "How the latest service of a policy is taken back: the facts before it, as JSON.",
+)  # fmt: skip
 sequence = Family(
     "dash:sequence:{thing}", "string", None, "The last number given to a quote, policy or claim.", rebuilt=True
 )
@@ -364,11 +413,23 @@ quote_terms = Family(
     "dash:quote:{product}:{number}", "hash", _QUOTE_LIFE, "A quote's lifetime in ms and its extensions; ends with it."
 )
 quote_snapshot = Family(
-    "dash:snapshot:{product}:{number}", "hash", (30 * DAY, 31 * DAY), "A quote's facts, kept beyond its end."
+    "dash:snapshot:{product}:{number}", "hash", (30 * DAY, 31 * DAY), "A quote's facts, kept beyond its end.",
+    "ended", _QUOTE,
+)  # fmt: skip
+funnel = Family(
+    "dash:funnel:{date}",
+    "hash",
+    (35 * DAY, 36 * DAY),
+    "Steps of the day's quotes by product, risk, agent and hour.",
 )
 quote_outcome = Family(
     "dash:outcome:{product}:{number}", "string", (30 * DAY, 30 * DAY), "How a quote ended: bound or withdrawn, by whom."
 )
+claim_snapshot = Family(
+    "dash:claim:{claim}", "hash", (YEAR, YEAR + 30 * DAY), "An undecided claim's facts, kept a year beyond its end.",
+    "claims", _CLAIM,
+)  # fmt: skip
+adjusters = Family("dash:adjusters", "set", None, "Everybody who was ever put on a claim.", rebuilt=True)
 tombstone = Family(
     "dash:tombstone:{person}", "string", (8 * HOUR, 8 * HOUR), "Who ended a staff member's session, and why."
 )
@@ -414,6 +475,10 @@ def policy_keys(product: str, number: str) -> list[str]:
 def quote_keys(product: str, number: str) -> list[str]:
     """Every key of a quote: the root first. The underwriting keys of a life quote have deadlines of their own."""
     return [quote(product, number), *(quote_field(product, number, name) for name in QUOTE_FIELDS)]
+
+
+def customer_keys(customer: str) -> list[str]:
+    return [customer_field(customer, name) for name in CUSTOMER_FIELDS]
 
 
 def claim_temp_keys(claim: str) -> list[str]:

@@ -11,7 +11,7 @@ from django.http import HttpRequest, HttpResponse
 
 from dashboard import keys, redis
 from dashboard.errors import Forbidden, NotFound
-from dashboard.repository import claims, policies, quotes
+from dashboard.repository import claims, lapsed, policies, quotes
 from dashboard.repository.agents import Scope
 
 Role = Literal["agent", "supervisor", "admin"]
@@ -90,10 +90,10 @@ def quote_for(viewer: Viewer, product: str, number: str) -> quotes.Quote:
     return found
 
 
-def ended_quote_for(viewer: Viewer, product: str, number: str) -> quotes.Ended:
+def ended_quote_for(viewer: Viewer, product: str, number: str) -> lapsed.Ended:
     """What is kept of a quote after its end, if this person may see it. Raises NotFound."""
     _known(product, number)
-    found = quotes.ended(redis.client(), product, number)
+    found = lapsed.get(redis.client(), product, number)
     if not found:
         raise NotFound(f"There is no {product} quote {number}.")
     _visible(viewer, product, found.branch, f"There is no {product} quote {number}.")

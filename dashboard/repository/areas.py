@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from redis import Redis
 
 from dashboard import keys
-from dashboard.repository import claims, policies, quotes, security, sessions
+from dashboard.repository import claims, lapsed, policies, quotes, security, sessions
 from dashboard.repository.index import Index
 
 MEMBERS = 200
@@ -87,6 +87,7 @@ AREAS: dict[str, Area] = {
         _policy_number,
     ),
     "quotes": Area(quotes.INDEX, quotes.refresh, frozenset({(keys.quote, "")}), _quote_number),
+    "ended": Area(lapsed.INDEX, lapsed.refresh, frozenset({(keys.quote_snapshot, "")}), _quote_number),
     "claims": Area(
         claims.INDEX,
         claims.refresh,

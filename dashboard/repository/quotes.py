@@ -13,9 +13,9 @@ from redis import Redis
 
 from dashboard import clock, keys
 from dashboard.errors import Conflict, Expired, Invalid, NotFound
-from dashboard.repository import agents, audit, customers, metrics, policies
+from dashboard.repository import agents, audit, customers, funnel, lapsed, metrics, policies
 from dashboard.repository.agents import Directory, Scope
-from dashboard.repository.index import NEVER, UNKNOWN, Cursor, Entry, Index, Page, Pipe
+from dashboard.repository.index import NEVER, UNKNOWN, Cursor, Entry, Index, Page
 from dashboard.repository.keyspace import StoredKey, stored
 from dashboard.repository.store import Change, change, next_number
 from dashboard.repository.values import (
@@ -25,10 +25,8 @@ from dashboard.repository.values import (
     answered,
     dollars,
     fits_text,
-    moment,
     plain,
     read_strings,
-    readable,
 )
 
 RISKS = ("HIGH", "MEDIUM", "LOW")
@@ -41,9 +39,6 @@ SUPERVISOR_EXTENSIONS = 10
 
 LONGEST_TERM = 60
 """Years that a life policy may run."""
-
-KEPT = 30 * clock.DAY
-"""How long the facts and the outcome of an ended quote are kept, in ms."""
 
 _COMMON = ("customer", "agent", "created", "premium", "risk_level")
 FIELDS = {
@@ -176,43 +171,14 @@ class Quote:
 
 
 @dataclass(frozen=True)
-class Ended:
-    """A quote that is no more: its facts, and how it ended: expired, bound or withdrawn."""
-
-    product: str
-    number: str
-    how: str
-    by: str | None
-    at: datetime | None
-    policy: str | None
-    facts: Mapping[str, str]
-    branch: str
-
-    @property
-    def policy_parts(self) -> list[str]:
-        """Product and number of the policy it became."""
-        parts = (self.policy or "").split(":")
-        return parts if len(parts) == 2 else []
-
-    @property
-    def sentence(self) -> str:
-        """What happened to it, in words."""
-        if self.how == "bound":
-            where = f" as policy {(self.policy or '').replace(':', ' ')}"
-            return f"Quote {self.number} was bound{where} by {self.by} at {_at(self.at)}."
-        if self.how == "withdrawn":
-            return f"Quote {self.number} was withdrawn by {self.by} at {_at(self.at)}."
-        return f"Quote {self.number} expired" + (f" at {_at(self.at)}." if self.at else ".")
-
-
-@dataclass(frozen=True)
 class Filter:
-    """What a list of quotes is restricted to."""
+    """What a list of quotes is restricted to. `within`: those that end within so many minutes."""
 
     product: str | None = None
     agent: str | None = None
     customer: str | None = None
     risk: str | None = None
+    within: int | None = None
 
 
 # -- reading
@@ -223,27 +189,10 @@ def get(client: Redis, product: str, number: str) -> Quote:
     found = load(client, [f"{product}:{number}"])
     if found:
         return _with_names(client, list(found.values()))[0]
-    past = ended(client, product, number)
+    past = lapsed.get(client, product, number)
     if past:
         raise Expired(past.sentence)
     raise NotFound(f"There is no {product} quote {number}.")
-
-
-def ended(client: Redis, product: str, number: str) -> Ended | None:
-    """What is kept of a quote after its end. Two round trips."""
-    pipe = client.pipeline(transaction=False)
-    pipe.hgetall(keys.quote_snapshot(product, number))
-    pipe.get(keys.quote_outcome(product, number))
-    facts, outcome = answered(pipe)
-    facts = {name: readable(text) for name, text in (facts or {}).items()}
-    outcome = readable(outcome or "")
-    if not facts and not outcome:
-        return None
-    how, by, at, policy = ((outcome or "expired") + "|||").split("|")[:4]
-    deadline = _small_number(facts.get("deadline"))
-    when = moment(at) if at else (clock.moment(deadline) if deadline else None)
-    branch = agents.directory(client).branch_of(facts.get("agent"))
-    return Ended(product, number, how, by or None, when, policy or None, facts, branch)
 
 
 def listing(
@@ -251,12 +200,25 @@ def listing(
 ) -> Page[Quote]:
     """One page of the live quotes this person may see, the next one to end first. Seven round trips at most."""
     directory = agents.directory(client)
-    facets = _wanted_facets(scope, directory, wanted)
+    facets, now = _wanted_facets(scope, directory, wanted), clock.now_ms()
     page = INDEX.things(
         client, facets, "deadline", size, load=partial(load, client, directory=directory), facets=_facets, refresh=refresh,
-        cursor=cursor, low=clock.now_ms(),
+        cursor=cursor, low=now, high=None if wanted.within is None else now + wanted.within * clock.MINUTE,
     )  # fmt: skip
     return replace(page, rows=_with_names(client, page.rows))
+
+
+def ids(client: Redis, scope: Scope, wanted: Filter, *, most: int) -> list[str]:
+    """Ids of all live quotes of a list, up to `most`, the next to end first. Three round trips for each 200."""
+    found: list[str] = []
+    cursor = None
+    while len(found) < most:
+        page = listing(client, scope, wanted, cursor=cursor, size=200)
+        found += [quote.id for quote in page.rows]
+        cursor = page.next
+        if cursor is None:
+            break
+    return found[:most]
 
 
 @dataclass(frozen=True)
@@ -338,7 +300,8 @@ def create(product: str, facts: Mapping[str, str], *, by: str, token: str | None
         terms = keys.quote_terms(product, number)
         draft.record("HSET", terms, "lifetime", life.ms, "extensions", 0)
         draft.expire_at(deadline, terms)
-        _keep_facts(draft, product, number, kept, deadline)
+        lapsed.keep(draft, product, number, kept, deadline)
+        funnel.add(draft, "quoted", product=product, risk=facts.get("risk_level"), agent=facts.get("agent"))
         metrics.add(draft, {"quotes_generated": 1}, product=product, agent=facts.get("agent"))
         metrics.tally(draft, facts.get("agent"), "quotes_today")
         audit.append(draft, audit.QUOTE, product, number, text=f"Quoted by {by}: {_summary(product, facts)}")
@@ -374,7 +337,9 @@ def extend(product: str, number: str, *, by: str, limit: int = EXTENSIONS, token
         draft.record("HSET", terms, "lifetime", quote.lifetime, "extensions", quote.extensions + 1)
         draft.expire_at(deadline, terms)
         draft.record("HSET", keys.quote_snapshot(product, number), "deadline", deadline)
-        draft.expire_at(deadline + KEPT, keys.quote_snapshot(product, number))
+        draft.expire_at(deadline + lapsed.KEPT, keys.quote_snapshot(product, number))
+        if quote.extensions == 0:
+            funnel.add(draft, "extended", product=product, risk=quote.risk, agent=quote.agent)
         until_text = clock.iso(clock.moment(deadline))
         audit.append(draft, audit.QUOTE, product, number, text=f"Extended to {until_text} by {by}")
         _reindex(draft, quote, deadline)
@@ -389,7 +354,7 @@ def withdraw(product: str, number: str, *, by: str, token: str | None = None) ->
 
     def action(draft: Change) -> str:
         quote = _watched(draft, product, number)
-        _end(draft, quote, f"withdrawn|{by}|{clock.iso(clock.now())}|")
+        _end(draft, quote, "withdrawn", by)
         audit.append(draft, audit.QUOTE, product, number, text=f"Withdrawn by {by}")
         return quote.id
 
@@ -413,7 +378,7 @@ def bind(
         sold = {"policies_sold": 1, "revenue": quote.yearly or Decimal(0)}
         metrics.add(draft, sold, product=product, agent=facts["agent"])  # type: ignore[arg-type]
         metrics.tally(draft, facts["agent"], "policies_sold_today")
-        _end(draft, quote, f"bound|{by}|{clock.iso(clock.now())}|{policy}")
+        _end(draft, quote, "bound", by, policy)
         audit.append(draft, audit.QUOTE, product, number, text=f"Bound as policy {policy} by {by}")
         return policy
 
@@ -426,10 +391,11 @@ def _watched(draft: Change, product: str, number: str) -> Quote:
     return get(draft.client, product, number)
 
 
-def _end(draft: Change, quote: Quote, outcome: str) -> None:
+def _end(draft: Change, quote: Quote, how: lapsed.How, by: str, policy: str = "") -> None:
     draft.delete(*_all_keys(quote.product, quote.number))
-    kept_until = clock.now_ms() + KEPT
-    draft.set_until(keys.quote_outcome(quote.product, quote.number), outcome, kept_until)
+    outcome = f"{how}|{by}|{clock.iso(clock.now())}|{policy}"
+    draft.set_until(keys.quote_outcome(quote.product, quote.number), outcome, clock.now_ms() + lapsed.KEPT)
+    lapsed.mark(draft, quote.product, quote.number, how, _stored_facts(quote))
     known = INDEX.known_places(draft.client, [quote.id])
     INDEX.put(draft, quote.id, None, known[quote.id])
     draft.event("quotes", quote.id)
@@ -452,14 +418,6 @@ def _free_number(draft: Change) -> str:
         draft.watch(*names)
         if not draft.client.exists(*names):
             return number
-
-
-def _keep_facts(draft: Change, product: str, number: str, facts: Mapping[str, str], deadline: int) -> None:
-    """Keep a copy beyond the quote's end, so that it can be told and quoted again."""
-    name = keys.quote_snapshot(product, number)
-    flat = [part for pair in {**facts, "deadline": str(deadline)}.items() for part in pair]
-    draft.record("HSET", name, *flat)
-    draft.expire_at(deadline + KEPT, name)
 
 
 def _policy_facts(quote: Quote, extra: Mapping[str, str], effective: date, by: str) -> dict[str, str]:
@@ -526,43 +484,54 @@ def _summary(product: str, facts: Mapping[str, str]) -> str:
 
 
 def refresh(client: Redis, members: Sequence[str], *, force: bool = False) -> int:
-    """Bring the index in step with the truth for these quotes, and keep the facts of those that others wrote. Six round
-    trips. Gives how many entries changed.
+    """Bring the index in step with the truth for these quotes; keep the facts of those that others wrote, and count
+    those that have expired. Seven round trips, some more for each quote that is new or gone. Gives how many entries
+    changed.
     """
     loaded = load(client, members)
     known = INDEX.known_places(client, members)
-    pipe = client.pipeline(transaction=True)
-    recorder = Pipe(pipe)
-    changed = 0
+    entries = dict.fromkeys(members) | {member: _entry(quote) for member, quote in loaded.items()}
+    changed = INDEX.settle(client, entries, force=force)
+    for quote in _unkept(client, list(loaded.values())):
+        lapsed.seen(quote.product, quote.number, _stored_facts(quote), quote.deadline)
     for member in members:
-        quote = loaded.get(member)
-        changed += INDEX.put(recorder, member, _entry(quote) if quote else None, known[member], force=force)
-        if quote and known[member] is None:
-            _keep_seen(recorder, quote)
-    pipe.execute()
+        if member not in loaded and known[member] is not None:
+            lapsed.expired(*member.split(":", 1))
     return changed
 
 
-def due(client: Redis, *, limit: int = 200) -> list[str]:
-    """Quotes whose deadline has passed and that the index still has. One round trip."""
-    return client.zrange(INDEX.key("all", "deadline"), "-inf", clock.now_ms(), byscore=True, offset=0, num=limit)
+def _unkept(client: Redis, found: Sequence[Quote]) -> list[Quote]:
+    """Those of which no facts are kept, or those of an earlier quote of that number. One round trip."""
+    pipe = client.pipeline(transaction=False)
+    for quote in found:
+        name = keys.quote_snapshot(quote.product, quote.number)
+        pipe.exists(name)
+        pipe.hexists(name, "ended")
+    answers = answered(pipe)
+    return [quote for quote, kept, over in zip(found, answers[0::2], answers[1::2], strict=True) if not kept or over]
 
 
-def _keep_seen(recorder: Pipe, quote: Quote) -> None:
-    facts = {"customer": quote.customer, "agent": quote.agent, "risk_level": quote.risk, "vehicle": quote.vehicle}
-    facts |= {"summary": quote.summary, "property_address": quote.property_address}
-    texts = policies.facts_of(
-        **facts,
+def _stored_facts(quote: Quote) -> dict[str, str]:
+    """A quote's facts as stored texts, whichever tool wrote it; what it lacks is left out."""
+    facts = policies.facts_of(
+        summary=quote.summary,
+        customer=quote.customer,
+        agent=quote.agent,
+        risk_level=quote.risk,
         premium=quote.premium,
         premium_monthly=quote.premium_monthly,
+        vehicle=quote.vehicle,
+        vehicle_vin=quote.vin,
+        coverage_type=quote.coverage_type,
+        coverage_limits=quote.coverage_limits,
+        deductible=quote.deductible,
+        property_address=quote.property_address,
+        property_value=quote.property_value,
         coverage_amount=quote.coverage_amount,
         term_years=quote.term_years,
-        coverage_type=quote.coverage_type,
-        deadline=quote.deadline,
+        medical_exam_required=quote.medical_exam,
     )
-    name = keys.quote_snapshot(quote.product, quote.number)
-    recorder.record("HSET", name, *(part for pair in texts.items() if pair[1] for part in pair), "seen", "1")
-    recorder.record("PEXPIREAT", name, (quote.deadline or clock.now_ms()) + KEPT)
+    return {name: text for name, text in facts.items() if text}
 
 
 def _index(draft: Change, product: str, number: str, facts: Mapping[str, str], deadline: int) -> None:

@@ -8,14 +8,14 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
-from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django.views.decorators.http import require_safe, require_http_methods, require_POST
 
 from dashboard import clock, keys, redis
 from dashboard.errors import DomainError, Expired, Invalid, NotFound, StoreDown
 from dashboard.forms.fields import refuse
 from dashboard.forms.quotes import FORMS, RISKS, Bind, NewQuote, yearly_premium
 from dashboard.permissions import Viewer, ended_quote_for, quote_for, requires, viewer_of
-from dashboard.repository import agents, audit, metrics, quotes
+from dashboard.repository import agents, audit, lapsed, metrics, quotes
 from dashboard.views import params, web
 from dashboard.views.metrics import tile
 
@@ -23,7 +23,7 @@ TODAY: dict[metrics.Metric, str] = {"quotes_generated": "Quoted today", "policie
 BOARD_AREAS = ("quotes", "customers", "metrics")
 
 
-@require_GET
+@require_safe
 def board(request: HttpRequest) -> HttpResponse:
     return web.live_page(request, "quotes", BOARD_AREAS, lambda: _board(request))
 
@@ -68,7 +68,7 @@ def _chips(request: HttpRequest, live: quotes.Counts, wanted: quotes.Filter) -> 
     return chips
 
 
-@require_GET
+@require_safe
 def detail(request: HttpRequest, product: str, number: str) -> HttpResponse:
     return web.live_page(request, "quotes/detail", BOARD_AREAS, lambda: _detail(request, product, number))
 
@@ -141,7 +141,7 @@ def _from(request: HttpRequest, product: str) -> dict[str, Any]:
     _, _, number = request.GET.get("from", "").partition(":")
     if not keys.is_identifier(number):
         return {"customer": params.identifier(request, "customer")}
-    ended = quotes.ended(redis.client(), product, number)
+    ended = lapsed.get(redis.client(), product, number)
     visible = ended and viewer_of(request).scope.sees(product, ended.branch)
     return dict(ended.facts) if ended and visible else {}
 

@@ -13,7 +13,7 @@ from redis import Redis
 
 from dashboard import clock, keys
 from dashboard.errors import Conflict, Expired, Invalid, NotFound
-from dashboard.repository import agents, audit, metrics, policies, quotes
+from dashboard.repository import agents, audit, lapsed, metrics, policies, quotes
 from dashboard.repository.agents import Scope
 from dashboard.repository.quotes import INDEX, Filter, Quote
 
@@ -372,7 +372,7 @@ def test_a_withdrawn_quote_is_gone_with_all_its_keys_and_says_by_whom(store: Red
 def test_trap_19_what_a_quote_was_is_kept_beyond_its_end(store: Redis) -> None:
     member = create(risk_level="HIGH")
     store.delete(*store.keys(f"quote:{member}*"))
-    past = quotes.ended(store, *member.split(":"))
+    past = lapsed.get(store, *member.split(":"))
     assert past
     assert (past.how, past.facts["customer"], past.facts["vehicle"], past.facts["premium"], past.branch) == (
         "expired",
@@ -387,13 +387,13 @@ def test_trap_19_what_a_quote_was_is_kept_beyond_its_end(store: Redis) -> None:
 def test_trap_19_the_facts_of_another_tools_quote_are_kept_once_it_was_seen(store: Redis) -> None:
     by_other_tools(store, AUTO)
     store.delete(*store.keys("quote:*"))
-    past = quotes.ended(store, "auto", "Q001")
+    past = lapsed.get(store, "auto", "Q001")
     assert past
     assert (past.how, past.facts["customer"], past.facts["premium"]) == ("expired", "CUST004", "950")
 
 
 def test_nothing_is_told_of_a_quote_that_never_was(store: Redis) -> None:
-    assert quotes.ended(store, "auto", "Q001") is None
+    assert lapsed.get(store, "auto", "Q001") is None
 
 
 # -- binding
@@ -428,7 +428,7 @@ def test_binding_makes_the_policy_and_all_that_follows_in_one_step(store: Redis)
 def test_a_bound_quote_says_by_whom_and_as_what(store: Redis) -> None:
     member = create()
     policy = bind(member)
-    past = quotes.ended(store, *member.split(":"))
+    past = lapsed.get(store, *member.split(":"))
     assert past
     assert (past.how, past.by, past.policy, past.policy_parts) == ("bound", "AG002", policy, policy.split(":"))
     with pytest.raises(Expired, match="was bound as policy auto 100001 by AG002"):
@@ -566,14 +566,12 @@ def test_a_quote_prolonged_by_another_tool_moves_on_the_board(store: Redis, boar
     assert listed(store)[-1] == board["high"]
 
 
-def test_what_is_due_can_be_found_and_taken_out(store: Redis, board: dict[str, str]) -> None:
-    root = f"quote:{board['auto']}"
-    store.pexpire(root, 60)
-    quotes.refresh(store, [board["auto"]])
-    time.sleep(0.08)
-    assert quotes.due(store) == [board["auto"]]
+def test_what_has_expired_is_taken_out_and_listed_among_the_ended(store: Redis, board: dict[str, str]) -> None:
+    store.pexpire(f"quote:{board['auto']}", 1)
+    time.sleep(0.01)
     assert quotes.refresh(store, [board["auto"]]) == 1
-    assert quotes.due(store) == []
+    assert board["auto"] not in [quote.id for quote in quotes.listing(store, EVERYTHING, Filter()).rows]
+    assert [each.id for each in lapsed.listing(store, EVERYTHING, lapsed.Filter()).rows] == [board["auto"]]
 
 
 def test_own_writes_leave_the_index_as_a_refresh_would(store: Redis, board: dict[str, str]) -> None:

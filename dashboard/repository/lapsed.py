@@ -1,0 +1,251 @@
+"""Quotes after their end: expired, bound or withdrawn. Their facts are kept for 30 days, so that they can be told about,
+counted and quoted again (trap 19).
+
+    dash:snapshot:auto:Q001   hash  the quote's facts, its last deadline; `how` and `ended` once it has ended
+    dash:outcome:auto:Q001    string  bound|AG001|2024-08-18T10:30:00Z|auto:100245
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from decimal import Decimal
+from functools import partial
+from typing import Literal
+
+from redis import Redis
+
+from dashboard import clock, keys
+from dashboard.repository import agents, customers, funnel
+from dashboard.repository.agents import Directory, Scope
+from dashboard.repository.index import NEVER, UNKNOWN, Cursor, Entry, Index, Page
+from dashboard.repository.store import Change, change
+from dashboard.repository.values import amount, answered, dollars, moment, readable
+
+How = Literal["expired", "bound", "withdrawn"]
+HOWS: tuple[How, ...] = ("expired", "bound", "withdrawn")
+
+KEPT = 30 * clock.DAY
+"""How long the facts and the outcome of an ended quote are kept, in ms."""
+
+INDEX = Index(
+    "ended",
+    patterns=((), ("branch", "product", "how"), ("agent", "product", "how"), ("customer",)),
+    sorts=("ended",),
+    domains={"product": keys.PRODUCTS, "how": HOWS},
+    lookups=("agent", "customer"),
+)
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A quote that is no more: its facts, and how it ended."""
+
+    product: str
+    number: str
+    how: str
+    by: str | None
+    at: datetime | None
+    policy: str | None
+    facts: Mapping[str, str]
+    branch: str
+    customer_name: str | None = None
+
+    @property
+    def id(self) -> str:
+        return f"{self.product}:{self.number}"
+
+    @property
+    def policy_parts(self) -> list[str]:
+        """Product and number of the policy it became."""
+        parts = (self.policy or "").split(":")
+        return parts if len(parts) == 2 else []
+
+    @property
+    def sentence(self) -> str:
+        """What happened to it, in words."""
+        if self.how == "bound":
+            where = f" as policy {(self.policy or '').replace(':', ' ')}"
+            return f"Quote {self.number} was bound{where} by {self.by} at {_at(self.at)}."
+        if self.how == "withdrawn":
+            return f"Quote {self.number} was withdrawn by {self.by} at {_at(self.at)}."
+        return f"Quote {self.number} expired" + (f" at {_at(self.at)}." if self.at else ".")
+
+    @property
+    def subject(self) -> str:
+        sum_insured = amount(self.facts.get("coverage_amount", ""))
+        if self.product == "life" and sum_insured is not None:
+            return f"Term life {dollars(sum_insured)}, {self.facts.get('term_years', '?')} years"
+        told = self.facts.get("summary", "").partition(" - ")[0]
+        return self.facts.get("vehicle") or self.facts.get("property_address") or told
+
+    @property
+    def premium(self) -> Decimal | None:
+        """In dollars a year."""
+        return amount(self.facts.get("premium", ""))
+
+    @property
+    def premium_monthly(self) -> Decimal | None:
+        return amount(self.facts.get("premium_monthly", ""))
+
+
+@dataclass(frozen=True)
+class Filter:
+    """What the list is restricted to; `hows` are the ways to end that are shown."""
+
+    product: str | None = None
+    agent: str | None = None
+    customer: str | None = None
+    hows: tuple[How, ...] = ("expired", "withdrawn")
+
+
+# -- reading
+
+
+def get(client: Redis, product: str, number: str) -> Ended | None:
+    """What is kept of a quote after its end. Two round trips."""
+    return load(client, [f"{product}:{number}"]).get(f"{product}:{number}")
+
+
+def listing(
+    client: Redis, scope: Scope, wanted: Filter, *, cursor: Cursor | None = None, size: int = 50
+) -> Page[Ended]:
+    """One page of ended quotes this person may see, the latest first. Five round trips at most."""
+    directory = agents.directory(client)
+    facets = directory.facets(scope, product=wanted.product, agent=wanted.agent, customer=wanted.customer)
+    page = INDEX.things(
+        client,
+        facets | {"how": list(wanted.hows)},
+        "ended",
+        size,
+        load=partial(load, client, directory=directory),
+        facets=_facets,
+        refresh=refresh,
+        cursor=cursor,
+        descending=True,
+    )
+    known = customers.names(client, [row.facts.get("customer", "") for row in page.rows])
+    return replace(
+        page, rows=[replace(row, customer_name=known.get(row.facts.get("customer", ""))) for row in page.rows]
+    )
+
+
+def load(client: Redis, ids: Sequence[str], *, directory: Directory | None = None) -> dict[str, Ended]:
+    """Ended quotes by id, those of which something is kept. Two round trips."""
+    wanted = keys.numbered(ids)
+    if not wanted:
+        return {}
+    directory = directory or agents.directory(client)
+    pipe = client.pipeline(transaction=False)
+    for _, product, number in wanted:
+        pipe.hgetall(keys.quote_snapshot(product, number))
+        pipe.get(keys.quote_outcome(product, number))
+    answers = answered(pipe)
+    found = {}
+    for (member, product, number), kept, outcome in zip(wanted, answers[0::2], answers[1::2], strict=True):
+        if kept or outcome:
+            facts = {name: readable(text) for name, text in (kept or {}).items()}
+            found[member] = _ended(product, number, facts, readable(outcome or ""), directory)
+    return found
+
+
+def _ended(product: str, number: str, facts: dict[str, str], outcome: str, directory: Directory) -> Ended:
+    how, by, at, policy = ((outcome or "expired") + "|||").split("|")[:4]
+    ends = [facts.get(name, "") for name in ("ended", "deadline")]
+    ms = next((int(text) for text in ends if text.isdecimal() and len(text) < 15), None)
+    when = moment(at) if at else (clock.moment(ms) if ms else None)
+    branch = directory.branch_of(facts.get("agent"))
+    return Ended(product, number, how if how in HOWS else "expired", by or None, when, policy or None, facts, branch)
+
+
+# -- a quote's course, as the quotes' own transactions record it
+
+
+def keep(draft: Change, product: str, number: str, facts: Mapping[str, str], deadline: int | None) -> None:
+    """A copy of a live quote's facts that outlives it."""
+    name = keys.quote_snapshot(product, number)
+    draft.delete(name)
+    flat = [part for pair in facts.items() if pair[1] for part in pair]
+    draft.record("HSET", name, *flat, "deadline", deadline or "")
+    draft.expire_at((deadline or clock.now_ms()) + KEPT, name)
+
+
+def mark(draft: Change, product: str, number: str, how: How, facts: Mapping[str, str | None]) -> None:
+    """The quote has ended: in the list, and counted. Two or three round trips."""
+    member, now, name = f"{product}:{number}", clock.now_ms(), keys.quote_snapshot(product, number)
+    draft.record("HSET", name, "how", how, "ended", now)
+    draft.expire_at(now + KEPT, name)
+    branch = agents.directory(draft.client).branch_of(facts.get("agent"))
+    facets = {"branch": branch, "product": product, "how": how}
+    facets |= {"agent": facts.get("agent") or UNKNOWN, "customer": facts.get("customer") or UNKNOWN}
+    INDEX.put(draft, member, Entry(facets, {"ended": now}), INDEX.known_places(draft.client, [member])[member])
+    stage: funnel.Stage = "bound" if how == "bound" else "lapsed"
+    funnel.add(draft, stage, product=product, risk=facts.get("risk_level"), agent=facts.get("agent"))
+
+
+def seen(product: str, number: str, facts: Mapping[str, str], deadline: int | None) -> None:
+    """A live quote that another tool wrote was met for the first time, or under a number that had ended: keep its facts
+    and count it, once whoever meets it.
+    """
+
+    def action(draft: Change) -> None:
+        name = keys.quote_snapshot(product, number)
+        draft.watch(name)
+        draft.require("hash", [name])
+        if draft.client.exists(name) and not draft.client.hexists(name, "ended"):
+            return
+        keep(draft, product, number, facts, deadline)
+        draft.delete(keys.quote_outcome(product, number))
+        member = f"{product}:{number}"
+        INDEX.put(draft, member, None, INDEX.known_places(draft.client, [member])[member])
+        funnel.add(draft, "quoted", product=product, risk=facts.get("risk_level"), agent=facts.get("agent"))
+
+    change(action)
+
+
+def expired(product: str, number: str) -> None:
+    """A quote's keys are gone and nobody ended it: it has expired. Once, whoever finds out."""
+
+    def action(draft: Change) -> None:
+        name = keys.quote_snapshot(product, number)
+        draft.watch(name, keys.quote(product, number))
+        draft.require("hash", [name])
+        facts = draft.client.hgetall(name)
+        if not facts or "ended" in facts or draft.client.exists(keys.quote(product, number)):
+            return
+        mark(draft, product, number, "expired", facts)
+
+    change(action)
+
+
+# -- the index
+
+
+def refresh(client: Redis, members: Sequence[str], *, force: bool = False) -> int:
+    """Bring the list in step with what is kept. Four round trips. Gives how many entries changed."""
+    loaded = load(client, members)
+    pipe = client.pipeline(transaction=False)
+    for member in members:
+        pipe.exists(keys.quote(*member.split(":", 1)))
+    live = {member for member, there in zip(members, pipe.execute(), strict=True) if there}
+    entries = dict.fromkeys(members) | {
+        member: Entry(_facets(each), {"ended": clock.ms(each.at) if each.at else NEVER})
+        for member, each in loaded.items()
+        if member not in live and "ended" in each.facts
+    }
+    return INDEX.settle(client, entries, force=force)
+
+
+def _facets(ended: Ended) -> dict[str, str]:
+    return {
+        "branch": ended.branch,
+        "product": ended.product,
+        "how": ended.how,
+        "agent": ended.facts.get("agent") or UNKNOWN,
+        "customer": ended.facts.get("customer") or UNKNOWN,
+    }
+
+
+def _at(at: datetime | None) -> str:
+    return f"{at.astimezone(clock.zone()):%H:%M:%S}" if at else "an unknown time"

@@ -1,0 +1,120 @@
+"""Quotes after their end, and the funnel they went through."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+from redis import Redis
+
+from dashboard import clock, keys
+from dashboard.repository import agents, funnel, lapsed, quotes
+from dashboard.repository.agents import Scope
+from tests import book
+
+ALL = Scope()
+ANY = lapsed.Filter(hows=lapsed.HOWS)
+
+
+@pytest.fixture(autouse=True)
+def branches(store: Redis) -> None:
+    agents.save(store, {"AG001": "dallas", "AG002": "houston"})
+
+
+def lapse(store: Redis, number: str, product: str = "auto") -> None:
+    """As time does it, and the follower finds out."""
+    store.delete(*keys.quote_keys(product, number))
+    quotes.refresh(store, [f"{product}:{number}"])
+
+
+def listed(store: Redis, wanted: lapsed.Filter = ANY, scope: Scope = ALL) -> dict[str, str]:
+    return {each.number: each.how for each in lapsed.listing(store, scope, wanted).rows}
+
+
+def steps(store: Redis, scope: Scope = ALL) -> tuple[int, int, int, int]:
+    row = funnel.total(funnel.day(store, clock.today(), scope, agents.directory(store)))
+    return row.quoted, row.extended, row.bound, row.lapsed
+
+
+def test_each_way_to_end_is_listed_the_latest_first(store: Redis) -> None:
+    numbers = [book.quote() for _ in range(3)]
+    lapse(store, numbers[0])
+    time.sleep(0.002)
+    quotes.withdraw("auto", numbers[1], by="AG001")
+    time.sleep(0.002)
+    quotes.bind("auto", numbers[2], {}, effective=clock.today(), by="AG001")
+    assert list(listed(store).items()) == [(numbers[2], "bound"), (numbers[1], "withdrawn"), (numbers[0], "expired")]
+    assert listed(store, lapsed.Filter()) == {numbers[1]: "withdrawn", numbers[0]: "expired"}
+
+
+def test_the_list_is_restricted_to_what_one_may_see(store: Redis) -> None:
+    for agent in ("AG001", "AG002"):
+        lapse(store, book.quote(agent=agent))
+    lapse(store, book.quote("life", agent="AG002"), "life")
+    assert len(listed(store, scope=Scope(frozenset({"houston"}), frozenset({"auto"})))) == 1
+    assert len(listed(store, lapsed.Filter(agent="AG002"))) == 2
+    assert len(listed(store, lapsed.Filter(customer="CUST008"))) == 1
+
+
+def test_a_quote_of_another_tool_is_kept_and_counted_from_its_first_sight(store: Redis) -> None:
+    store.set("quote:auto:Q010", "Sports car - Customer: CUST003 - Premium: $3,500/year", ex=180)
+    for _ in range(3):
+        quotes.refresh(store, ["auto:Q010"])
+    assert steps(store) == (1, 0, 0, 0)
+    lapse(store, "Q010")
+    assert steps(store) == (1, 0, 0, 1)
+    (row,) = lapsed.listing(store, ALL, ANY).rows
+    assert (row.subject, row.premium, row.facts["customer"]) == ("Sports car", 3500, "CUST003")
+
+
+def test_a_number_that_lives_again_is_a_new_quote(store: Redis) -> None:
+    number = book.quote()
+    lapse(store, number)
+    store.set(f"quote:auto:{number}", "Kia - Customer: CUST009 - Premium: $500/year", ex=60)
+    quotes.refresh(store, [f"auto:{number}"])
+    assert listed(store) == {}
+    lapse(store, number)
+    assert steps(store) == (2, 0, 0, 2)
+    assert lapsed.listing(store, ALL, ANY).rows[0].facts["customer"] == "CUST009"
+
+
+def test_a_quote_goes_through_the_funnel_once_however_often_it_is_extended(store: Redis) -> None:
+    number = book.quote()
+    quotes.extend("auto", number, by="AG001")
+    quotes.extend("auto", number, by="AG001")
+    quotes.bind("auto", number, {}, effective=clock.today(), by="AG001")
+    assert steps(store) == (1, 1, 1, 0)
+    row = funnel.by(funnel.day(store, clock.today(), ALL, agents.directory(store)), lambda cell: cell.agent)[0]
+    assert (row.name, row.bound_share) == ("AG001", 100)
+
+
+def test_an_expiry_is_counted_once_though_many_find_out(store: Redis) -> None:
+    numbers = [book.quote() for _ in range(20)]
+    for number in numbers:
+        store.delete(*keys.quote_keys("auto", number))
+    members = [f"auto:{number}" for number in numbers]
+    threads = [threading.Thread(target=quotes.refresh, args=(store, members)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert steps(store) == (20, 0, 0, 20)
+    assert len(listed(store)) == 20
+
+
+def test_what_other_tools_broke_is_left_alone(store: Redis) -> None:
+    number = book.quote()
+    store.delete(keys.funnel(clock.today().isoformat()))
+    store.set(keys.funnel(clock.today().isoformat()), "broken")
+    quotes.withdraw("auto", number, by="AG001")
+    assert steps(store) == (0, 0, 0, 0)
+    assert listed(store) == {number: "withdrawn"}
+
+
+def test_an_entry_whose_facts_have_ended_is_pruned(store: Redis) -> None:
+    number = book.quote()
+    quotes.withdraw("auto", number, by="AG001")
+    store.delete(keys.quote_snapshot("auto", number), keys.quote_outcome("auto", number))
+    assert listed(store) == {}
+    assert lapsed.listing(store, ALL, ANY).total == 0
