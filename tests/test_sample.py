@@ -118,7 +118,7 @@ def test_the_gaps_of_the_document_are_kept(loaded: Redis) -> None:
 
 
 def test_every_kind_of_key_that_the_document_has_is_there(loaded: Redis) -> None:
-    ours = {"quote_audit", "claim_audit", "session_audit"}
+    ours = {name for name, family in keys.CATALOGUE.items() if "(ours)" in family.meaning}
     forms_not_in_it = {
         f"{period}_{owner}_metric" for period in ("weekly", "monthly", "quarterly") for owner in ("agent", "department")
     }
@@ -191,7 +191,8 @@ def test_periods(period: str, day: str, name: str, first: str, last: str) -> Non
 def test_lists_show_all_of_it(loaded: Redis) -> None:
     assert policies.listing(loaded, ALL, policies.Filter()).total == 12
     assert quotes.listing(loaded, ALL, quotes.Filter()).total == 12
-    assert [column.total for column in claims.pipeline(loaded, ALL, claims.Filter())] == [3, 2, 2, 1]
+    stages = {column.stage: column.total for column in claims.pipeline(loaded, ALL, claims.Filter()) if column.total}
+    assert stages == {"reported": 3, "investigating": 2, "approved": 2, "denied": 1}
     assert sessions.listing(loaded, sessions.Filter()).total == 9
     assert [lock.account for lock in security.locks(loaded).rows] == ["CUST001"]
     assert policies.expiring(loaded, ALL).total == 3

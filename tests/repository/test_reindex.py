@@ -17,6 +17,15 @@ from tests.contents import indexes
 
 ALL = Scope()
 
+AS_WRITTEN = {
+    "policies": {"auto:100001", "auto:100002", "home:200001"},
+    "quotes": {"auto:Q001", "life:Q007"},
+    "claims": {"CLM001", "CLM003", "CLM004"},
+    "sessions": {"customer:CUST001:portal", "mobile:CUST001:device123", "agent:AG001:workstation"},
+    "security": {"CUST001"},
+}
+"""What each area's index should hold of what follows."""
+
 
 def written_by_others(store: Redis) -> None:
     """One of each, by plain commands, as in the customer's document; nothing is indexed."""
@@ -60,13 +69,7 @@ def test_whatever_others_wrote_is_found(store: Redis) -> None:
     written_by_others(store)
     done = reconcile(store)
     assert done.finished
-    assert members(store, "policies") == {"auto:100001", "auto:100002", "home:200001"}
-    assert members(store, "quotes") == {"auto:Q001", "life:Q007"}
-    assert members(store, "claims") == {"CLM001", "CLM003", "CLM004"}
-    assert members(store, "sessions") == {
-        "customer:CUST001:portal", "mobile:CUST001:device123", "agent:AG001:workstation"
-    }  # fmt: skip
-    assert members(store, "security") == {"CUST001"}
+    assert {area: members(store, area) for area in AS_WRITTEN} == AS_WRITTEN
     assert metrics.agents_with_figures(store, clock.today()) == {"AG009"}
     assert [each.text for each in audit.history(store, audit.POLICY, "auto", "100001")] == [
         "Premium updated from 1200 to 1350 by AG001"
@@ -310,7 +313,7 @@ def test_broken_keys_of_any_kind_stop_nothing(store: Redis) -> None:
     assert "auto:100009" in members(store, "policies")
 
 
-@pytest.mark.parametrize("area", AREAS)
+@pytest.mark.parametrize("area", AS_WRITTEN)
 def test_each_area_knows_the_anchors_of_its_things(store: Redis, area: str) -> None:
     written_by_others(store)
     reconcile(store)
@@ -329,6 +332,7 @@ def test_pages_show_it_all_afterwards(store: Redis) -> None:
     reconcile(store)
     assert policies.listing(store, ALL, policies.Filter()).total == 3
     assert quotes.listing(store, ALL, quotes.Filter()).total == 2
-    assert [column.total for column in claims.pipeline(store, ALL, claims.Filter())] == [1, 1, 1, 0]
+    stages = {column.stage: column.total for column in claims.pipeline(store, ALL, claims.Filter()) if column.total}
+    assert stages == {"reported": 1, "investigating": 1, "approved": 1}
     assert sessions.listing(store, sessions.Filter()).total == 3
     assert security.locks(store).total == 1
