@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, timedelta
+from datetime import date
 from decimal import Decimal
 from functools import partial
 from typing import Literal
@@ -14,7 +14,7 @@ from redis import Redis
 
 from dashboard import clock, keys
 from dashboard.errors import Conflict, Invalid, NotFound
-from dashboard.repository import agents, audit, customers
+from dashboard.repository import agents, audit, customers, metrics
 from dashboard.repository.agents import Directory, Scope
 from dashboard.repository.index import NEVER, UNKNOWN, Cursor, Entry, Index, Page, number_score
 from dashboard.repository.keyspace import StoredKey, stored
@@ -37,6 +37,8 @@ OTHER = "OTHER"
 """Facet of a status that is none of STATUSES, or missing."""
 
 RENEWAL_DAYS = 30
+EXPORTED = 500
+"""Policies read in one go where a whole list is."""
 FLOORS = {"auto": 100_001, "home": 200_001, "life": 300_001}
 
 _COMMON = (
@@ -147,7 +149,9 @@ class Policy:
 
 @dataclass(frozen=True)
 class Filter:
-    """What a list of policies is restricted to. `within`: days until the expiration date; -1: those that are past it."""
+    """What a list of policies is restricted to. `within`: days until the expiration date; -1: those that are past it.
+    `week`: in which stretch of seven days from today it ends; 0 is the one that begins today.
+    """
 
     product: str | None = None
     status: str | None = None
@@ -155,6 +159,12 @@ class Filter:
     customer: str | None = None
     zip: str | None = None
     within: int | None = None
+    week: int | None = None
+
+    @property
+    def by_expiry(self) -> bool:
+        """Whether this is a stretch of the index by expiry, so that such a list is in that order."""
+        return self.within is not None or self.week is not None
 
 
 # -- reading
@@ -177,6 +187,7 @@ def listing(
     descending: bool = False,
     cursor: Cursor | None = None,
     size: int = 50,
+    fields: Mapping[str, Sequence[str]] = _LISTED_FIELDS,
 ) -> Page[Policy]:
     """One page of the policies this person may see. Six round trips at most, whatever the number of policies.
 
@@ -184,14 +195,35 @@ def listing(
     """
     directory = agents.directory(client)
     facets = _wanted_facets(scope, directory, wanted)
-    if wanted.within is not None:
+    if wanted.by_expiry:
         sort = "expiry"
-    low, high = _window(wanted.within)
+    low, high = _window(wanted)
     page = INDEX.things(
-        client, facets, sort, size, load=partial(load, client, directory=directory), facets=_facets, refresh=refresh,
-        cursor=cursor, descending=descending, low=low, high=high,
+        client, facets, sort, size, load=partial(load, client, fields=fields, directory=directory), facets=_facets,
+        refresh=refresh, cursor=cursor, descending=descending, low=low, high=high,
     )  # fmt: skip
     return replace(page, rows=_with_names(client, page.rows))
+
+
+def every(
+    client: Redis,
+    scope: Scope,
+    wanted: Filter,
+    *,
+    sort: Sort = "number",
+    descending: bool = False,
+    fields: Mapping[str, Sequence[str]] = FIELDS,
+) -> Iterator[Policy]:
+    """All of a list, page by page as they are asked for. Six round trips for each 500."""
+    cursor = None
+    while True:
+        page = listing(
+            client, scope, wanted, sort=sort, descending=descending, cursor=cursor, size=EXPORTED, fields=fields
+        )
+        yield from page.rows
+        cursor = page.next
+        if cursor is None:
+            return
 
 
 def totals(client: Redis, scope: Scope, wanted: Filter) -> dict[str, int]:
@@ -199,13 +231,21 @@ def totals(client: Redis, scope: Scope, wanted: Filter) -> dict[str, int]:
     if wanted.zip or wanted.customer or wanted.agent:
         return {}
     directory = agents.directory(client)
-    low, high = _window(wanted.within)
-    sort = "number" if wanted.within is None else "expiry"
+    low, high = _window(wanted)
+    sort = "expiry" if wanted.by_expiry else "number"
     products = [product for product in keys.PRODUCTS if product in scope.products]
     queries = [
         (_wanted_facets(scope, directory, replace(wanted, product=product)), sort, low, high) for product in products
     ]
     return dict(zip(products, INDEX.count(client, queries), strict=True))
+
+
+def weeks(client: Redis, scope: Scope, wanted: Filter, *, count: int) -> list[int]:
+    """How many policies of the list end in each of the coming stretches of seven days. Two round trips."""
+    directory = agents.directory(client)
+    facets = _wanted_facets(scope, directory, replace(wanted, within=None, week=None))
+    windows = [_window(Filter(week=week)) for week in range(count)]
+    return INDEX.count(client, [(facets, "expiry", low, high) for low, high in windows])
 
 
 def expiring(client: Redis, scope: Scope, *, days: int = RENEWAL_DAYS, size: int = 5) -> Page[Policy]:
@@ -266,7 +306,7 @@ def create(facts: Mapping[str, str], product: str, *, by: str, token: str | None
 
 def add(draft: Change, product: str, facts: Mapping[str, str], *, by: str, why: str) -> str:
     """Record a new policy with its relations and audit record, within a change. Gives its id."""
-    _check(facts)
+    check(facts)
     number = _free_number(draft, product)
     member = f"{product}:{number}"
     policy = _with_name(draft.client, _from_facts(product, number, facts, agents.directory(draft.client)))
@@ -276,10 +316,24 @@ def add(draft: Change, product: str, facts: Mapping[str, str], *, by: str, why: 
             draft.set(keys.policy_field(product, number, name), facts[name])
     customers.relate(draft, member, customer=policy.customer, premium=policy.premium, before=(None, None))
     customers.locate(draft, member, now=place(policy.property_address), before=("", ""))
+    if _is_first(draft.client, policy.customer):
+        metrics.add(draft, {"customer_acquisition": 1}, product=product, agent=policy.agent)
     audit.append(draft, audit.POLICY, product, number, text=f"{why} by {by}: {facts['details']}")
     _index(draft, policy)
     draft.event("policies", member)
     return member
+
+
+def _is_first(client: Redis, customer: str | None) -> bool:
+    """Whether the customer has no policy yet, by their own list (watched since their relations were recorded) and by
+    the index. One round trip.
+    """
+    if not customer or not keys.is_identifier(customer):
+        return False
+    pipe = client.pipeline(transaction=False)
+    pipe.get(keys.customer_field(customer, "policies"))
+    pipe.exists(INDEX.key(INDEX.cell(customer=customer), "number"))
+    return not any(pipe.execute())
 
 
 def edit(product: str, number: str, facts: Mapping[str, str], *, seen: str, by: str, token: str | None = None) -> str:
@@ -287,7 +341,7 @@ def edit(product: str, number: str, facts: Mapping[str, str], *, seen: str, by: 
 
     `seen` is the Policy.seen that the editor looked at. Raises Conflict when it is another by now, NotFound, Invalid.
     """
-    _check(facts)
+    check(facts)
 
     def action(draft: Change) -> str:
         draft.watch(*keys.policy_keys(product, number))
@@ -296,20 +350,34 @@ def edit(product: str, number: str, facts: Mapping[str, str], *, seen: str, by: 
             raise Conflict(
                 "Somebody changed this policy while you were editing it. Saving again keeps what you have here."
             )
-        return _rewrite(draft, before, facts, by)
+        done = rewrite(draft, before, facts, by=by)
+        return f"{done.words}." if done else "Nothing was changed."
 
     return change(action, token=token)
 
 
-def _rewrite(draft: Change, before: Policy, facts: Mapping[str, str], by: str) -> str:
+@dataclass(frozen=True)
+class Rewritten:
+    """What a change does: the policy as it will be, the changed fields as they were stored ("" for none), in words."""
+
+    after: Policy
+    was: Mapping[str, str]
+    words: str
+
+
+def rewrite(draft: Change, before: Policy, facts: Mapping[str, str], *, by: str, why: str = "") -> Rewritten | None:
+    """Record other facts of a (watched) policy with all that follows from them: details, relations, audit record,
+    index, event. `why` goes before the words of the audit record. None, and nothing recorded, where nothing differs.
+    """
     product, number, member = before.product, before.number, before.id
     old = raw_facts(draft.client, before)
     # A form shows broken UTF-8 escaped; what comes back as it was shown was not changed.
     changed = {name: value for name, value in facts.items() if value != readable(old.get(name, ""))}
     if not changed:
-        return "Nothing was changed."
+        return None
     merged = {**old, **changed}
-    after = _with_name(draft.client, _from_facts(product, number, merged, agents.directory(draft.client)))
+    directory = agents.directory(draft.client)
+    after = _with_name(draft.client, _from_facts(product, number, merged, directory))
     merged["details"] = changed["details"] = _details(after)
     if merged["details"] == old.get("details"):
         del changed["details"]
@@ -321,10 +389,11 @@ def _rewrite(draft: Change, before: Policy, facts: Mapping[str, str], by: str) -
         f"{name.replace('_', ' ').capitalize()} updated from {old.get(name) or 'nothing'} to {value or 'nothing'}"
         for name, value in changed.items()
     )
-    audit.append(draft, audit.POLICY, product, number, text=f"{words} by {by}")
+    audit.append(draft, audit.POLICY, product, number, text=f"{why}: {words} by {by}" if why else f"{words} by {by}")
     _index(draft, after)
     draft.event("policies", member)
-    return words + "."
+    now = replace(_from_facts(product, number, merged, directory), layout=before.layout)
+    return Rewritten(now, {name: old.get(name, "") for name in changed}, words)
 
 
 def _store(draft: Change, policy: Policy, changed: Mapping[str, str]) -> None:
@@ -351,7 +420,8 @@ def _free_number(draft: Change, product: str) -> str:
             return number
 
 
-def _check(facts: Mapping[str, str]) -> None:
+def check(facts: Mapping[str, str]) -> None:
+    """Refuse facts that cannot stand in what is stored. Raises Invalid."""
     wrong = {name: "No | or control characters, please." for name, value in facts.items() if not fits_text(value)}
     for name in ("customer", "agent"):
         if facts.get(name) and not keys.is_identifier(facts[name]):
@@ -368,7 +438,10 @@ def _check(facts: Mapping[str, str]) -> None:
 
 def _details(policy: Policy) -> str:
     """The customer's one-line form: 2020 Toyota Camry LE - John Smith - $1,200 premium."""
-    parts = [policy.subject, policy.customer_name or policy.customer or "", ""]
+    who = policy.customer_name or policy.customer or ""
+    # Where nothing else says what is insured, the subject is what former details began with: not the customer again.
+    what = "" if policy.subject in (who, policy.customer) or policy.subject.endswith(" premium") else policy.subject
+    parts = [what, who, ""]
     if policy.premium is not None:
         parts[2] = f"{dollars(policy.premium)} premium"
     return " - ".join(part for part in parts if part)
@@ -423,13 +496,17 @@ def _day_score(day: int) -> int:
     return min(day, 800_000) * 10_000_000_000
 
 
-def _window(within: int | None) -> tuple[float | None, float | None]:
-    if within is None:
+def _window(wanted: Filter) -> tuple[float | None, float | None]:
+    """The stretch of the index by expiry that a filter means."""
+    today = clock.today().toordinal()
+    if wanted.week is not None:
+        first = today + 7 * wanted.week
+        return _day_score(first), _day_score(first + 7) - 1
+    if wanted.within is None:
         return None, None
-    today = clock.today()
-    if within < 0:
-        return None, _day_score(today.toordinal()) - 1
-    return _day_score(today.toordinal()), _day_score((today + timedelta(days=within)).toordinal() + 1) - 1
+    if wanted.within < 0:
+        return None, _day_score(today) - 1
+    return _day_score(today), _day_score(today + wanted.within + 1) - 1
 
 
 def _wanted_facets(scope: Scope, directory: Directory, wanted: Filter) -> dict[str, list[str]]:
