@@ -10,6 +10,7 @@ from collections.abc import Callable
 from urllib.parse import urlsplit
 
 from django.conf import settings
+from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -137,6 +138,8 @@ def _as_domain_error(error: Exception) -> errors.DomainError | None:
         return errors.StoreDown("The data store takes no writes just now. Nothing was saved.")
     if isinstance(error, ResponseError) and "WRONGTYPE" in str(error):
         return errors.Conflict(_misplaced(str(error)))
+    if isinstance(error, OperationalError | InterfaceError):
+        return errors.StoreDown("The accounts cannot be reached just now. Nothing was saved; try again in a moment.")
     return errors.StoreDown() if isinstance(error, _AWAY) else None
 
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from dashboard.errors import NotFound
+from dashboard.permissions import Viewer, claim_for, ended_quote_for, policy_for, quote_for, viewer_of
+from dashboard.repository import customers, sessions
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.http import urlencode
-from django.views.decorators.http import require_GET
+from django.views.decorators.http import require_safe
 
 from dashboard import keys, redis
-from dashboard.errors import NotFound
-from dashboard.permissions import Viewer, claim_for, ended_quote_for, policy_for, quote_for, viewer_of
-from dashboard.repository import customers, sessions
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Place:
     url: str
 
 
-@require_GET
+@require_safe
 def go(request: HttpRequest) -> HttpResponse:
     """To the one thing that has this number; a choice where several have; a helpful page where none has."""
     typed = request.GET.get("q", "").strip()[:64]

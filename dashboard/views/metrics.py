@@ -11,15 +11,15 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
-from django.views.decorators.http import require_GET
-
-from dashboard import clock, redis
 from dashboard.charts import Bar, bars
 from dashboard.permissions import Viewer, viewer_of
 from dashboard.repository import agents, metrics
 from dashboard.repository.metrics import DAILY, Figures, Metric
 from dashboard.templatetags.tideline import money, number
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.views.decorators.http import require_safe
+
+from dashboard import clock, redis
 from dashboard.views import params, web
 
 TITLES: dict[Metric, str] = {
@@ -45,7 +45,7 @@ class Row:
         return [(metric, getattr(self.now, metric), getattr(self.before, metric)) for metric in DAILY]
 
 
-@require_GET
+@require_safe
 def day(request: HttpRequest) -> HttpResponse:
     # An agent's own figures are theirs alone.
     shared = viewer_of(request).may("view_company_metrics")
@@ -130,7 +130,7 @@ def _before_text(metric: Metric, value: Decimal | None) -> str:
     return "" if value is None else f"{_text(metric, value)} yesterday"
 
 
-@require_GET
+@require_safe
 def csv_file(request: HttpRequest) -> StreamingHttpResponse:
     """The same figures, today and yesterday, one line for each company, department or agent and day."""
     rows = _rows(viewer_of(request))

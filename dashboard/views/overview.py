@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.http import HttpRequest, HttpResponse
-from django.views.decorators.http import require_GET
-
-from dashboard import clock, redis
 from dashboard.permissions import Viewer, viewer_of
 from dashboard.repository import claims, metrics, policies, quotes, security
 from dashboard.repository.metrics import Figures
+from django.http import HttpRequest, HttpResponse
+from django.views.decorators.http import require_safe
+
+from dashboard import clock, redis
 from dashboard.views import web
 from dashboard.views.metrics import tiles
 
@@ -18,7 +18,7 @@ AREAS = ("quotes", "claims", "policies", "customers", "metrics", "security")
 SHOWN = 6
 
 
-@require_GET
+@require_safe
 def overview(request: HttpRequest) -> HttpResponse:
     shared = viewer_of(request).may("view_company_metrics")
     return web.live_page(request, "overview", AREAS, lambda: _overview(request), shared=shared)

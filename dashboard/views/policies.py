@@ -4,24 +4,24 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.contrib import messages
-from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect
-from django.views.decorators.http import require_GET, require_http_methods
-
-from dashboard import keys, redis
 from dashboard.errors import Conflict, Invalid, NotFound
 from dashboard.forms.fields import refuse
 from dashboard.forms.policies import FORMS, PolicyForm, year_from_today
 from dashboard.permissions import Viewer, policy_for, requires, viewer_of
 from dashboard.repository import audit, claims, customers, policies
 from dashboard.repository.policies import Filter, Policy
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.views.decorators.http import require_http_methods, require_safe
+
+from dashboard import keys, redis
 from dashboard.views import params, web
 
 WITHIN = ((-1, "Past their end"), (7, "End within 7 days"), (30, "End within 30 days"), (90, "End within 90 days"))
 
 
-@require_GET
+@require_safe
 def listing(request: HttpRequest) -> HttpResponse:
     return web.live_page(request, "policies", ("policies", "customers"), lambda: _listing(request))
 
@@ -66,7 +66,7 @@ def _chips(request: HttpRequest, totals: dict[str, int], wanted: Filter) -> list
     return chips
 
 
-@require_GET
+@require_safe
 def detail(request: HttpRequest, product: str, number: str) -> HttpResponse:
     areas = ("policies", "claims", "customers")
     return web.live_page(request, "policies/detail", areas, lambda: _detail(request, product, number))

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.contrib import messages
-from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect
-from django.urls import reverse
-from django.views.decorators.http import require_safe, require_http_methods, require_POST
-
-from dashboard import clock, keys, redis
 from dashboard.errors import DomainError, Expired, Invalid, NotFound, StoreDown
 from dashboard.forms.fields import refuse
 from dashboard.forms.quotes import FORMS, RISKS, Bind, NewQuote, yearly_premium
 from dashboard.permissions import Viewer, ended_quote_for, quote_for, requires, viewer_of
 from dashboard.repository import agents, audit, lapsed, metrics, quotes
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import reverse
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from dashboard import clock, keys, redis
 from dashboard.views import params, web
 from dashboard.views.metrics import tile
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import urlencode
 
+from dashboard.permissions import requires, viewer_of
+from dashboard.repository import audit, security, sessions
+from dashboard.repository.sessions import KINDS, Filter, Kind, Session
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect
 from django.urls import reverse
-from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from dashboard import redis
-from dashboard.permissions import requires, viewer_of
-from dashboard.repository import audit, security, sessions
-from dashboard.repository.sessions import KINDS, Filter, Kind, Session
 from dashboard.views import params, web
 
 AREAS = ("sessions", "security")
@@ -27,7 +27,7 @@ KIND_WORDS: dict[Kind, str] = {
 MOST_AT_ONCE = 200
 
 
-@require_GET
+@require_safe
 @requires("manage_sessions")
 def listing(request: HttpRequest) -> HttpResponse:
     return web.live_page(request, "sessions", AREAS, lambda: _listing(request), shared=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from django.db import OperationalError
 from django.test import Client
 from redis import Redis
 
@@ -86,3 +87,22 @@ def test_signing_in_mends_the_copy_of_the_branches(demo: None, store: Redis) -> 
     cast.signed_in(cast.AGENT)
     assert store.hget(keys.agents(), cast.AGENT) == "dallas"
     accounts.sync_directory()
+
+
+def test_accounts_that_cannot_be_reached_are_told_and_sign_nobody_out(
+    agent_client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def locked(*_: object, **__: object) -> None:
+        raise OperationalError("database is locked")
+
+    with monkeypatch.context() as broken:
+        broken.setattr("dashboard.accounts.viewer_for", locked)
+        assert "accounts cannot be reached" in text(agent_client, "/quotes/", 503)
+        answer = Client().post("/login/", {"username": cast.SECOND_AGENT, "password": cast.PASSWORD})
+        assert answer.status_code == 503
+    text(agent_client, "/quotes/")
+
+
+@pytest.mark.parametrize("path", ["/", "/quotes/", "/policies/", "/metrics/", "/go/?q=CUST001"])
+def test_a_page_may_be_asked_for_its_head(agent_client: Client, path: str) -> None:
+    assert agent_client.head(path).status_code in (200, 404)
