@@ -20,7 +20,7 @@ def row(family: Family) -> str:
     """How the page shows a family."""
     cells = [f"`{family.pattern}`", family.kind, lifetime(family), family.meaning]
     if family.pattern.startswith(OURS):
-        cells.append("rebuilt" if family.rebuilt else "lost")
+        cells.append("rebuilt" if family.rebuilt else "for good" if family.precious else "lost")
     return f"| {' | '.join(cells)} |"
 
 
