@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from django.urls import path
 
-from dashboard.views import claims, filters, jobs, jump, metrics, overview, policies, quotes, sessions, signin
+from dashboard.views import (
+    claims,
+    filters,
+    jobs,
+    jump,
+    metrics,
+    overview,
+    policies,
+    quote_service,
+    quotes,
+    sessions,
+    signin,
+)
 
 urlpatterns = [
     path("", overview.overview, name="overview"),
@@ -18,6 +30,13 @@ urlpatterns = [
     path("policies/<str:product>/<str:number>/edit/", policies.edit, name="policy_edit"),
     path("quotes/", quotes.board, name="quotes"),
     path("quotes/new/", quotes.new, name="quote_new"),
+    path("quotes/extend/", quote_service.extend_many, name="quotes_extend"),
+    path("quotes/lapsed/", quote_service.ended, name="quotes_lapsed"),
+    path("quotes/lapsed/csv/", quote_service.ended_csv, name="quotes_lapsed_csv"),
+    path("quotes/funnel/", quote_service.funnel_page, name="quotes_funnel"),
+    path("quotes/compare/", quote_service.compare, name="quotes_compare"),
+    path("quotes/life/<str:number>/underwriting/", quote_service.underwrite, name="underwriting"),
+    path("quotes/<str:product>/<str:number>/sheet/", quote_service.sheet, name="quote_sheet"),
     path("quotes/<str:product>/<str:number>/", quotes.detail, name="quote"),
     path("quotes/<str:product>/<str:number>/extend/", quotes.extend, name="quote_extend"),
     path("quotes/<str:product>/<str:number>/withdraw/", quotes.withdraw, name="quote_withdraw"),
@@ -39,4 +58,7 @@ urlpatterns = [
     path("filters/remove/", filters.remove, name="filter_remove"),
     path("metrics/", metrics.day, name="metrics"),
     path("metrics/csv/", metrics.csv_file, name="metrics_csv"),
+    path("metrics/trends/", metrics.trends, name="metrics_trends"),
+    path("metrics/trends/csv/", metrics.trends_csv, name="metrics_trends_csv"),
+    path("metrics/<str:span>/close/", metrics.close, name="metrics_close"),
 ]

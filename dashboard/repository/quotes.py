@@ -13,7 +13,7 @@ from redis import Redis
 
 from dashboard import clock, keys
 from dashboard.errors import Conflict, Expired, Invalid, NotFound
-from dashboard.repository import agents, audit, customers, funnel, lapsed, metrics, policies
+from dashboard.repository import agents, audit, customers, funnel, jobs, lapsed, metrics, policies
 from dashboard.repository.agents import Directory, Scope
 from dashboard.repository.index import NEVER, UNKNOWN, Cursor, Entry, Index, Page
 from dashboard.repository.keyspace import StoredKey, stored
@@ -643,3 +643,15 @@ def _with_names(client: Redis, rows: Sequence[Quote]) -> list[Quote]:
 
 def _at(moment_: datetime | None) -> str:
     return f"{moment_.astimezone(clock.zone()):%H:%M:%S}" if moment_ else "an unknown time"
+
+
+# -- bulk work
+
+
+def _extend_one(member: str, params: Mapping[str, str], by: str, token: str) -> str:
+    product, _, number = member.partition(":")
+    extend(product, number, by=by, limit=int(params["limit"]), token=token)
+    return "extended"
+
+
+jobs.register("extend_quotes", _extend_one)

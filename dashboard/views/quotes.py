@@ -4,11 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from dashboard.errors import DomainError, Expired, Invalid, NotFound, StoreDown
-from dashboard.forms.fields import refuse
-from dashboard.forms.quotes import FORMS, RISKS, Bind, NewQuote, yearly_premium
-from dashboard.permissions import Viewer, ended_quote_for, quote_for, requires, viewer_of
-from dashboard.repository import agents, audit, lapsed, metrics, quotes
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -16,6 +11,11 @@ from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from dashboard import clock, keys, redis
+from dashboard.errors import DomainError, Expired, Invalid, NotFound, StoreDown
+from dashboard.forms.fields import refuse
+from dashboard.forms.quotes import FORMS, RISKS, Bind, NewQuote, yearly_premium
+from dashboard.permissions import Viewer, ended_quote_for, quote_for, requires, viewer_of
+from dashboard.repository import agents, audit, lapsed, metrics, quotes, underwriting
 from dashboard.views import params, web
 from dashboard.views.metrics import tile
 
@@ -30,12 +30,7 @@ def board(request: HttpRequest) -> HttpResponse:
 
 def _board(request: HttpRequest) -> dict[str, Any]:
     viewer, client = viewer_of(request), redis.client()
-    wanted = quotes.Filter(
-        product=params.choice(request, "product", keys.PRODUCTS),
-        agent=params.identifier(request, "agent"),
-        customer=params.identifier(request, "customer"),
-        risk=params.choice(request, "risk", quotes.RISKS),
-    )
+    wanted = wanted_quotes(request)
     page = quotes.listing(client, viewer.scope, wanted, cursor=params.cursor(request))
     live = quotes.counts(client, viewer.scope)
     return {
@@ -49,8 +44,21 @@ def _board(request: HttpRequest) -> dict[str, Any]:
         "tiles": _tiles(viewer),
         "may_quote": viewer.may("create_quotes"),
         "may_bind": viewer.may("bind_policies"),
-        "limit": _limit(viewer),
+        "limit": limit_of(viewer),
+        "soon": web.Chip("About to expire", web.address(request, within=5), live.within_five, wanted.within == 5),
+        "query": request.GET.urlencode(),
     }
+
+
+def wanted_quotes(request: HttpRequest) -> quotes.Filter:
+    """The board's filter in the address."""
+    return quotes.Filter(
+        product=params.choice(request, "product", keys.PRODUCTS),
+        agent=params.identifier(request, "agent"),
+        customer=params.identifier(request, "customer"),
+        risk=params.choice(request, "risk", quotes.RISKS),
+        within=params.whole(request, "within", 1, 60),
+    )
 
 
 def _tiles(viewer: Viewer) -> list[dict[str, str]]:
@@ -85,9 +93,10 @@ def _detail(request: HttpRequest, product: str, number: str) -> dict[str, Any]:
         "quote": quote,
         "history": audit.history(client, audit.QUOTE, product, number),
         "stored": quotes.stored_as(client, quote),
+        "underwriting": underwriting.get(client, number) if product == "life" else None,
         "may_quote": viewer.may("create_quotes"),
         "may_bind": viewer.may("bind_policies"),
-        "limit": _limit(viewer),
+        "limit": limit_of(viewer),
     }
 
 
@@ -153,7 +162,7 @@ def extend(request: HttpRequest, product: str, number: str) -> HttpResponse:
     with web.told(request):
         if not web.done_before(token):
             quote_for(viewer, product, number)
-        deadline = quotes.extend(product, number, by=viewer.id, limit=_limit(viewer), token=token)
+        deadline = quotes.extend(product, number, by=viewer.id, limit=limit_of(viewer), token=token)
         until = clock.moment(deadline).astimezone(clock.zone())
         messages.success(request, f"Quote {number} now holds until {until:%H:%M:%S}.")
     return web.back(request, reverse("quotes"))
@@ -206,5 +215,5 @@ def bind(request: HttpRequest, product: str, number: str) -> HttpResponse:
     return web.form_page(request, "quotes/bind", shown, areas=("quotes",), status=status)
 
 
-def _limit(viewer: Viewer) -> int:
+def limit_of(viewer: Viewer) -> int:
     return quotes.SUPERVISOR_EXTENSIONS if viewer.may("exceed_extensions") else quotes.EXTENSIONS

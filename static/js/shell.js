@@ -187,3 +187,21 @@
     dialog.showModal ? dialog.showModal() : dialog.showPopover();
   });
 })();
+
+/* Lists by the keyboard: with the focus in a row, J and K go to the next and the one before, and a letter presses the
+   verb that says it has it (data-key). Only within a row, so that no letter does anything by surprise. */
+(() => {
+  "use strict";
+  document.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches("input:not([type=checkbox]), select, textarea")) return;
+    const row = event.target.closest("tr[data-row]");
+    if (!row) return;
+    const key = event.key.toLowerCase();
+    const beside = { j: row.nextElementSibling, k: row.previousElementSibling }[key];
+    const goal = beside ? beside.querySelector("a[href]") : row.querySelector(`[data-key="${CSS.escape(key)}"]`);
+    if (!goal) return;
+    event.preventDefault();
+    if (beside) goal.focus(); else goal.click();
+  });
+  document.addEventListener("click", (event) => { if (event.target.closest("[data-print]")) print(); });
+})();
