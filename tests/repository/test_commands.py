@@ -247,7 +247,7 @@ def write_sessions(store: Redis, count: int) -> None:
                 "own": lambda store: claims.pipeline(store, DALLAS, claims.Filter(), size=PAGE),
                 "totals": lambda store: claims.totals(store, EVERYTHING, claims.Filter()),
             },
-            10,
+            12,
             600,
             id="claims",
         ),

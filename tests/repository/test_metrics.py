@@ -73,10 +73,10 @@ def test_a_figure_belongs_to_the_business_day(settings: LazySettings, moment: st
 
 def test_trap_27_every_increment_has_its_deadline(store: Redis) -> None:
     add({"policies_sold": 1, "revenue": Decimal("1200.50")})
-    deadline = metrics.daily_deadline(clock.today())
-    names = store.keys("metrics:*") + store.keys("dash:*")
-    assert len(names) == 7
-    assert {store.pexpiretime(name) for name in names} == {deadline}
+    names = store.keys("metrics:daily:*")
+    assert len(names) == 6
+    assert {store.pexpiretime(name) for name in names} == {metrics.daily_deadline(clock.today())}
+    assert all(store.ttl(name) > 0 for name in store.keys("*"))
 
 
 def test_trap_27_a_figure_that_another_tool_left_immortal_or_short_lived_gets_its_deadline(store: Redis) -> None:
@@ -104,12 +104,14 @@ def test_a_figure_is_raised_for_the_company_the_department_and_the_agent(store: 
 
 def test_a_thing_of_no_product_and_no_agent_counts_for_the_company_alone(store: Redis) -> None:
     add({"claims_filed": 1}, product=None, agent=None)
-    assert store.keys("*") == [keys.daily_metric(today(), "claims_filed")]
+    assert store.keys("metrics:daily:*") == [keys.daily_metric(today(), "claims_filed")]
+    assert store.keys("*:agent:*") == []
 
 
 def test_an_agent_whose_number_could_not_stand_in_a_key_is_not_counted_for(store: Redis) -> None:
     add({"claims_filed": 1}, product=None, agent="no agent")
-    assert store.keys("*") == [keys.daily_metric(today(), "claims_filed")]
+    assert store.keys("metrics:daily:*") == [keys.daily_metric(today(), "claims_filed")]
+    assert store.keys("*:agent:*") == []
 
 
 @pytest.mark.parametrize("broken", ["lots", "", "007", "1.5", "١٢", " 1", "1e3", "9" * 18, "-0"])
