@@ -23,7 +23,7 @@ from redis.exceptions import RedisError, WatchError
 from dashboard import clock, keys
 from dashboard import redis as store
 from dashboard.errors import StoreDown
-from dashboard.repository import areas, audit, jobs, metrics, policies, reindex
+from dashboard.repository import areas, audit, claims, jobs, metrics, policies, reindex
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +52,7 @@ class Follower:
         self._me = uuid.uuid4().hex
         self._pending = _Pending()
         self._day = clock.today()
+        self._looked = clock.now_ms()
         self._renewed = 0.0
         self._reconciler: threading.Thread | None = None
         self._reconciled = 0.0
@@ -101,14 +102,20 @@ class Follower:
                 return
 
     def _find_due(self) -> None:
-        """Things whose deadline has passed. One round trip."""
-        now = clock.now_ms()
+        """Things whose deadline has passed, and areas where one has come near enough to be marked. One round trip."""
+        now, before = clock.now_ms(), self._looked
+        self._looked = now
         due = [name for name, area in areas.AREAS.items() if "deadline" in area.index.sorts]
         pipe = self._client.pipeline(transaction=False)
         for name in due:
             pipe.zrange(areas.AREAS[name].index.key("all", "deadline"), 0, now, byscore=True, offset=0, num=500)
-        for name, members in zip(due, pipe.execute(), strict=True):
+        marked = [(name, mark) for name in due for mark in areas.AREAS[name].marks]
+        for name, mark in marked:
+            pipe.zcount(areas.AREAS[name].index.key("all", "deadline"), before + mark + 1, now + mark)
+        answers = pipe.execute()
+        for name, members in zip(due, answers, strict=False):
             self._pending.things[name].update(members)
+        self._pending.touched |= {name for (name, _), passed in zip(marked, answers[len(due) :], strict=True) if passed}
 
     def _turn_the_day(self) -> None:
         """At midnight every status that dates make, and every figure of the day, is another."""
@@ -140,6 +147,10 @@ class Follower:
             members = policies.of_customer(self._client, customer)
             areas.refresh(self._client, "policies", members)
             pending.things["policies"].update(members)
+        if pending.served:
+            members = claims.of_policies(self._client, sorted(pending.served))
+            areas.refresh(self._client, "claims", members)
+            pending.things["claims"].update(members)
         for key, parsed in pending.records.items():
             audit.note(self._client, key, parsed)
         if pending.figures:
@@ -221,6 +232,7 @@ class _Pending:
         self.things: dict[str, set[str]] = defaultdict(set)
         self.touched: set[str] = set()
         self.moved: set[str] = set()
+        self.served: set[str] = set()
         self.records: dict[str, keys.Parsed] = {}
         self.figures: list[keys.Parsed] = []
 
@@ -239,5 +251,9 @@ class _Pending:
             self.things[area].add(parsed.subject)
         if parsed.family is keys.customer_field and parsed.parts["field"] == "address":
             self.moved.add(parsed.parts["customer"])
+        if parsed.family is keys.policy or (
+            parsed.family is keys.policy_field and parsed.parts["field"] in ("agent", "customer")
+        ):
+            self.served.add(parsed.subject or "")  # its claims are where its agent is
         if parsed.family is keys.daily_agent_metric:
             self.figures.append(parsed)

@@ -25,12 +25,14 @@ class Area:
 
     anchors   kinds of keys of which every whole thing has at least one: family, and field or level where it has one
     number    the sequence that a thing's number comes from, and the number; None for one that is not numbered by us
+    marks     ms before a thing's deadline at which its pages have more to say
     """
 
     index: Index
     refresh: Callable[..., int]
     anchors: frozenset[tuple[keys.Family, str]]
     number: Callable[[str], tuple[str, int] | None] = lambda member: None
+    marks: tuple[int, ...] = ()
 
     def is_anchor(self, parsed: keys.Parsed) -> bool:
         return (parsed.family, parsed.parts.get("field") or parsed.parts.get("level", "")) in self.anchors
@@ -91,8 +93,17 @@ AREAS: dict[str, Area] = {
     "claims": Area(
         claims.INDEX,
         claims.refresh,
-        frozenset({(keys.claim_temp, ""), (keys.investigation, ""), (keys.claim_field, "status")}),
+        frozenset(
+            {
+                (keys.claim_temp, ""),
+                (keys.investigation, ""),
+                (keys.claim_field, "status"),
+                (keys.claim_field, "details"),
+                (keys.claim_snapshot, ""),  # all that is left of one that lapsed
+            }
+        ),
         lambda member: _counted("claim", "CLM", member),
+        marks=(claims.URGENT, claims.CRITICAL),
     ),
     "sessions": Area(
         sessions.INDEX,

@@ -1,8 +1,8 @@
 """What a claim's keys tell, whoever wrote them: the three records of the customer's document, read as one claim.
 
 claim:temp:CLM003, :reporter, ...    as first reported
-investigation:CLM003, :adjuster, ... once an adjuster is on it
-claim:CLM003:details, :status, ...   once decided
+investigation:CLM003, :adjuster, ... once an adjuster is on it; waiting when its status says AWAITING_APPROVAL
+claim:CLM003:details, :status, ...   once decided: APPROVED or DENIED, then PAID, CLOSED; undecided again once REOPENED
 """
 
 from __future__ import annotations
@@ -22,17 +22,32 @@ from dashboard.repository.agents import Directory
 from dashboard.repository.index import UNKNOWN
 from dashboard.repository.values import Problem, Raw, Reader, Wrong, amount, plain, shorten
 
-Stage = Literal["reported", "investigating", "approved", "denied"]
-STAGES: tuple[Stage, ...] = ("reported", "investigating", "approved", "denied")
-UNDECIDED: tuple[Stage, ...] = ("reported", "investigating")
+Stage = Literal["reported", "investigating", "waiting", "approved", "paid", "denied", "closed", "lapsed"]
+STAGES: tuple[Stage, ...] = ("reported", "investigating", "waiting", "approved", "paid", "denied", "closed")
+"""What a claim on record can be at. Beside them "lapsed": its record ended undecided, its snapshot is left."""
+UNDECIDED: tuple[Stage, ...] = ("reported", "investigating", "waiting")
+OPEN: tuple[Stage, ...] = (*UNDECIDED, "approved", "paid")
+"""The stages at which somebody still has to do something."""
+LAPSED: Stage = "lapsed"
 
 REPORTED_LIFE = 7 * clock.DAY
 INVESTIGATION_LIFE = 30 * clock.DAY
-_STATES = {"reported": "REPORTED", "investigating": "UNDER_INVESTIGATION", "approved": "APPROVED", "denied": "DENIED"}
-_LIVES = {"reported": REPORTED_LIFE, "investigating": INVESTIGATION_LIFE}
+AWAITING, IN_PROGRESS, REOPENED = "AWAITING_APPROVAL", "IN_PROGRESS", "REOPENED"
+_STATES = {
+    "reported": "REPORTED", "investigating": "UNDER_INVESTIGATION", "waiting": "AWAITING_APPROVAL",
+    "approved": "APPROVED", "paid": "PAID", "denied": "DENIED", "closed": "CLOSED", "lapsed": "LAPSED",
+}  # fmt: skip
+_LIVES = {"reported": REPORTED_LIFE, "investigating": INVESTIGATION_LIFE, "waiting": INVESTIGATION_LIFE}
+_DECIDED_BY_STATUS: dict[str, Stage] = {
+    "APPROVED": "approved", "DENIED": "denied", "PAID": "paid", "CLOSED": "closed",
+}  # fmt: skip
+URGENT, CRITICAL = clock.DAY, clock.HOUR
+"""ms before the store ends a record: from then on it is escalated, and escalated once more."""
 LABELS = ("Customer", "Estimated", "Policy", "Amount", "Status")
 INVESTIGATION_LABELS = ("Adjuster", "Photos", "Witness Statements")
-_SHARED_FACTS = ("reporter", "incident_date", "location", "policy", "customer", "agent")
+_SHARED_FACTS = (
+    "reporter", "incident_date", "location", "policy", "customer", "agent", "reported_by", "reported_date",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -40,8 +55,14 @@ class Claim:
     """A claim as its own keys tell it. What is missing or unreadable is None; `problems` says what is unreadable.
 
     policy            `auto:100001`; product is its first part, "" when the policy is unknown
-    agent, customer   the claim's own, else those of its policy
+    agent             its policy's, else the claim's own; customer: the claim's own, else its policy's
     estimated         dollars, the latest estimate; first_estimate: the one it was reported with
+    reporter          who told of the loss; reported_by: who of the staff wrote it down
+    reserve           dollars set aside for it
+    proposed          dollars that wait for a supervisor's approval; proposed_by, proposed_at: whose proposal, since when
+    paid              dollars paid so far
+    since             when it came to its stage, as far as its keys tell
+    reopened          the last time it was
     deadline          Unix ms at which the first of its keys ends; None when it stays
     lifetime          ms that a record at this stage is given; None once it is decided
     """
@@ -68,17 +89,33 @@ class Claim:
     final_amount: Decimal | None
     decided: datetime | None
     denial_reason: str | None
+    reported_by: str | None
+    reported: datetime | None
+    assigned: datetime | None
+    reserve: Decimal | None
+    proposed: Decimal | None
+    proposed_by: str | None
+    proposed_at: datetime | None
+    returned_reason: str | None
+    approved_by: str | None
+    paid: Decimal | None
+    paid_at: datetime | None
+    payment: str | None
+    closed: datetime | None
+    reopened: datetime | None
+    reopened_reason: str | None
+    since: datetime | None
     deadline: int | None
     problems: tuple[Problem, ...]
 
     @property
     def state(self) -> str:
-        """The stage as a status word: REPORTED, UNDER_INVESTIGATION, APPROVED or DENIED."""
+        """The stage as a status word: REPORTED, UNDER_INVESTIGATION, AWAITING_APPROVAL, APPROVED, PAID, ..."""
         return _STATES[self.stage]
 
     @property
     def is_decided(self) -> bool:
-        return self.stage not in UNDECIDED
+        return self.stage not in (*UNDECIDED, LAPSED)
 
     @property
     def lifetime(self) -> int | None:
@@ -86,8 +123,45 @@ class Claim:
 
     @property
     def amount(self) -> Decimal | None:
-        """What it is about at this stage, in dollars: the final amount once approved, until then the estimate."""
-        return self.final_amount if self.stage == "approved" else self.estimated
+        """What it is about at this stage, in dollars: the final amount once approved, until then what is proposed, or
+        the estimate.
+        """
+        if self.stage in ("approved", "paid") or (self.stage == "closed" and self.final_amount is not None):
+            return self.final_amount
+        return self.proposed if self.stage == "waiting" and self.proposed is not None else self.estimated
+
+    @property
+    def unpaid(self) -> Decimal | None:
+        """Dollars of the final amount still to be paid; None where there is no final amount."""
+        return None if self.final_amount is None else max(self.final_amount - (self.paid or 0), Decimal(0))
+
+    @property
+    def escalation(self) -> str:
+        """ "critical" in the last hour before the store ends the record, "urgent" in the last day, else ""."""
+        if self.is_decided or self.deadline is None:
+            return ""
+        left = self.deadline - clock.now_ms()
+        return "critical" if left < CRITICAL else "urgent" if left < URGENT else ""
+
+    @property
+    def in_stage(self) -> int | None:
+        """ms that it has been at its stage."""
+        return None if self.since is None else max(clock.now_ms() - clock.ms(self.since), 0)
+
+    @property
+    def milestones(self) -> list[tuple[str, datetime]]:
+        """What has been reached, and when, as far as it is known."""
+        decided = "Denied" if self.denial_reason is not None or self.stage == "denied" else "Approved"
+        reached = [
+            ("Happened", self.incident), ("Reported", self.reported), ("Assigned", self.assigned),
+            ("Proposed", self.proposed_at), (decided, self.decided), ("Paid", self.paid_at), ("Closed", self.closed),
+            ("Reopened", self.reopened),
+        ]  # fmt: skip
+        return sorted(((name, at) for name, at in reached if at is not None), key=lambda each: each[1])
+
+    def is_reported_by(self, person: str) -> bool:
+        """Whether this person reported it, for themselves or for whoever called."""
+        return person.casefold() in {(each or "").casefold() for each in (self.reported_by, self.reporter)}
 
     @property
     def complaints(self) -> list[Problem]:
@@ -97,7 +171,7 @@ class Claim:
     @property
     def seen(self) -> str:
         """Fingerprint of what a form shows, so that an edit made on an older state is noticed."""
-        passing = ("problems", "customer_name", "deadline", "branch")
+        passing = ("problems", "customer_name", "deadline", "branch", "since")
         facts = [getattr(self, name) for name in self.__dataclass_fields__ if name not in passing]
         return hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
 
@@ -138,6 +212,7 @@ class Record:
         inside a text, or with the policy, as it was understood.
         """
         names = _names(self.number)
+        reserve = claim.reserve
         understood = {
             "policy": claim.policy,
             "customer": claim.customer,
@@ -145,9 +220,10 @@ class Record:
             "adjuster": claim.adjuster,
             # The estimate it was reported with: the adjuster's own stays with the investigation.
             "estimated_amount": plain(claim.first_estimate) if claim.first_estimate is not None else None,
+            "reserve": plain(reserve) if reserve is not None else None,
         }
         facts = {}
-        for name in (*_SHARED_FACTS, "adjuster", "estimated_amount"):
+        for name in (*_SHARED_FACTS, "adjuster", "estimated_amount", "reserve"):
             key = "first_estimate" if name == "estimated_amount" else name
             raws = (self.text(each) for each in names[key])
             value = next(filter(None, raws), None) or understood.get(name)
@@ -185,13 +261,39 @@ def _names(number: str) -> dict[str, tuple[str, ...]]:
         "adjuster": (keys.investigation_field(number, "adjuster"), keys.claim_field(number, "adjuster")),
         "first_estimate": (temporary, final),
         "estimated": (found, temporary, final),
-        "notes": (keys.investigation_field(number, "notes"),),
+        # While it is undecided the investigation's own counts; the permanent one is of the last decision.
+        "reserve": (keys.investigation_field(number, "reserve"), keys.claim_field(number, "reserve")),
+        **{
+            name: (keys.investigation_field(number, name),)
+            for name in (
+                "notes",
+                "assigned_date",
+                "proposed_amount",
+                "proposed_by",
+                "proposed_date",
+                "returned_reason",
+            )
+        },
         "investigation_status": (keys.investigation_field(number, "status"),),
         "report": (keys.claim_temp(number),),
         "investigation": (keys.investigation(number),),
         **{
             name: (keys.claim_field(number, name),)
-            for name in ("details", "status", "final_amount", "approval_date", "denial_date", "denial_reason")
+            for name in (
+                "details",
+                "status",
+                "final_amount",
+                "approval_date",
+                "denial_date",
+                "denial_reason",
+                "approved_by",
+                "paid_amount",
+                "paid_date",
+                "payment",
+                "closed_date",
+                "reopened_date",
+                "reopened_reason",
+            )
         },
     }
 
@@ -341,8 +443,10 @@ class _Facts:
         """What the claim's own status says, else its text, else the kind of its last facts; undecided otherwise."""
         own = (self.reader.text("status") or "").strip().upper()
         for word in (own, self.told.get("status", "").upper()):
-            if word in ("APPROVED", "DENIED"):
-                return "approved" if word == "APPROVED" else "denied"
+            if word in _DECIDED_BY_STATUS:
+                return _DECIDED_BY_STATUS[word]
+            if word == REOPENED:
+                return self.undecided(investigated=investigated)
         if own:
             self.problem("status", f"says neither APPROVED nor DENIED: {shorten(own)}")
         if any(map(self.reader.has, ("denial_date", "denial_reason"))):
@@ -351,7 +455,27 @@ class _Facts:
             return "approved"
         if self.reader.has("details"):
             self.problem("details", "does not say whether the claim was approved or denied")
+        return self.undecided(investigated=investigated)
+
+    def undecided(self, *, investigated: bool) -> Stage:
+        if (self.reader.text("investigation_status") or "").strip().upper() == AWAITING:
+            return "waiting"
         return "investigating" if investigated else "reported"
+
+    def since(self, stage: Stage, record: Record) -> datetime | None:
+        """When it came to its stage: as written, else told by how long its keys still live."""
+        moment = self.reader.moment
+        written = {
+            "reported": "reported_date", "investigating": "assigned_date", "waiting": "proposed_date",
+            "approved": "approval_date", "denied": "denial_date", "paid": "paid_date", "closed": "closed_date",
+        }[stage]  # fmt: skip
+        found = [at for at in (moment(written), moment("reopened_date") if stage in UNDECIDED else None) if at]
+        if found or stage not in UNDECIDED:
+            return max(found, default=None)
+        names = keys.claim_temp_keys if stage == "reported" else keys.investigation_keys
+        until = record.latest(names(record.number))
+        began = until - _LIVES[stage] if until else 0
+        return clock.moment(began) if 0 < began <= clock.now_ms() else None
 
     def problems(self) -> tuple[Problem, ...]:
         """What was found, and every key of a wrong type that nothing had to be read from; each once."""
@@ -363,17 +487,20 @@ class _Facts:
         return tuple(dict.fromkeys([*self.reader.problems, *wrong]))
 
 
-def claim_of(record: Record, directory: Directory) -> Claim:
+def claim_of(record: Record, directory: Directory, *, lapsed: datetime | None = None) -> Claim:
+    """The claim that these keys tell of; `lapsed`: since when they are no more."""
     number = record.number
     facts = _Facts(record)
     reader = facts.reader
     stage = facts.stage(investigated=record.has_any(keys.investigation_keys(number)))
     policy, agent = facts.policy(), facts.identifier("agent")
     timed = passing_keys(number) if stage in UNDECIDED else keys.claim_keys(number)
+    denied = stage == "denied" or (stage == "closed" and reader.has("denial_date"))
+    since = lapsed or facts.since(stage, record)
     first_estimate = facts.amount("first_estimate", "estimated")
     return Claim(
         number=number,
-        stage=stage,
+        stage=LAPSED if lapsed else stage,
         summary=told_in(facts.report)["summary"] or told_in(facts.details)["summary"] or None,
         policy=policy,
         product=policy.partition(":")[0] if policy else UNKNOWN,
@@ -391,9 +518,25 @@ def claim_of(record: Record, directory: Directory) -> Claim:
         investigation_status=reader.text("investigation_status"),
         first_estimate=first_estimate,
         estimated=facts.amount("estimated", "estimated"),
-        final_amount=facts.amount("final_amount", "amount") if stage == "approved" else None,
-        decided=reader.moment("denial_date" if stage == "denied" else "approval_date"),
-        denial_reason=reader.text("denial_reason") if stage == "denied" else None,
-        deadline=record.soonest(timed),
+        final_amount=facts.amount("final_amount", "amount") if stage not in (*UNDECIDED, "denied") else None,
+        decided=reader.moment("denial_date" if denied else "approval_date") if stage not in UNDECIDED else None,
+        denial_reason=reader.text("denial_reason") if denied else None,
+        reported_by=reader.text("reported_by"),
+        reported=reader.moment("reported_date"),
+        assigned=reader.moment("assigned_date"),
+        reserve=reader.amount("reserve"),
+        proposed=reader.amount("proposed_amount"),
+        proposed_by=reader.text("proposed_by"),
+        proposed_at=reader.moment("proposed_date"),
+        returned_reason=reader.text("returned_reason"),
+        approved_by=reader.text("approved_by"),
+        paid=reader.amount("paid_amount"),
+        paid_at=reader.moment("paid_date"),
+        payment=reader.text("payment"),
+        closed=reader.moment("closed_date"),
+        reopened=reader.moment("reopened_date"),
+        reopened_reason=reader.text("reopened_reason"),
+        since=since,
+        deadline=None if lapsed else record.soonest(timed),
         problems=facts.problems(),
     )

@@ -99,12 +99,20 @@ def record_of(store: Redis, number: str) -> dict[str, str]:
     return {name: store.get(name) for name in claims.all_keys(number) if store.exists(name)}
 
 
+def told_in(store: Redis, number: str) -> dict[str, str]:
+    """The record without the moments at which its steps were taken: those are told in test_claim_steps."""
+    moments = ("reported_date", "assigned_date")
+    return {name: value for name, value in record_of(store, number).items() if not name.endswith(moments)}
+
+
 def deadlines_of(store: Redis, number: str) -> set[int]:
     return {store.pexpiretime(name) for name in record_of(store, number)}
 
 
 def board(store: Redis, scope: Scope = EVERYTHING, wanted: Filter = ALL) -> dict[str, list[str]]:
-    return {column.stage: [row.number for row in column.rows] for column in claims.pipeline(store, scope, wanted)}
+    """The stages up to a decision; what comes after one is told in test_claim_steps."""
+    columns = claims.pipeline(store, scope, wanted, stages=("reported", "investigating", "approved", "denied"))
+    return {column.stage: [row.number for row in column.rows] for column in columns}
 
 
 # -- what other tools wrote
@@ -208,7 +216,7 @@ def test_a_report_writes_the_documents_keys_and_one_deadline(store: Redis) -> No
     a_policy(store)
     number = reported()
     assert number == "CLM001"
-    assert record_of(store, number) == {
+    assert told_in(store, number) == {
         "claim:temp:CLM001": "Auto Accident - Initial Report - Customer: CUST001 - Estimated: $3,500",
         "claim:temp:CLM001:reporter": "CUST001",
         "claim:temp:CLM001:incident_date": "2024-08-18T14:30:00Z",
@@ -217,6 +225,7 @@ def test_a_report_writes_the_documents_keys_and_one_deadline(store: Redis) -> No
         "claim:temp:CLM001:customer": "CUST001",
         "claim:temp:CLM001:agent": "AG001",
         "claim:temp:CLM001:estimated_amount": "3500",
+        "claim:temp:CLM001:reported_by": "AG001",
     }
     (deadline,) = deadlines_of(store, number)
     assert 0 <= clock.now_ms() + WEEK - deadline < 5_000
@@ -237,7 +246,10 @@ def test_a_report_raises_claims_filed_and_leaves_all_it_knew_in_the_history(stor
 
 def test_a_report_may_know_hardly_anything(store: Redis) -> None:
     number = claims.report(summary="Hail", by="AG001")
-    assert record_of(store, number) == {f"claim:temp:{number}": "Hail - Initial Report"}
+    assert told_in(store, number) == {
+        f"claim:temp:{number}": "Hail - Initial Report",
+        f"claim:temp:{number}:reported_by": "AG001",
+    }
     assert board(store, DALLAS)["reported"] == [number], "nobody's branch, so everybody's"
 
 
@@ -298,9 +310,9 @@ def test_the_same_form_sent_twice_reports_one_claim(store: Redis) -> None:
 def test_trap_25_an_assignment_carries_the_temporary_record_to_the_investigations_30_days(store: Redis) -> None:
     a_policy(store)
     number = reported()
-    before = record_of(store, number)
+    before = told_in(store, number)
     claims.assign(number, "ADJ001", by="AG001")
-    assert record_of(store, number) == before | {
+    assert told_in(store, number) == before | {
         f"investigation:{number}": "Adjuster: ADJ001 | Photos: 0 | Witness Statements: 0",
         f"investigation:{number}:adjuster": "ADJ001",
         f"investigation:{number}:status": "IN_PROGRESS",
@@ -392,7 +404,9 @@ def test_trap_26_an_approval_copies_every_fact_and_persists_the_whole_investigat
     claims.update_investigation(number, by="AG001", photos=12, witness_statements=2, estimate=Decimal(3200), notes="ok")
     claims.approve(number, Decimal("3200"), by="SUP001")
     decided = store.get(f"claim:{number}:approval_date")
-    assert record_of(store, number) == {
+    assert told_in(store, number) == {
+        f"claim:{number}:approved_by": "SUP001",
+        f"claim:{number}:reported_by": "AG001",
         f"claim:{number}:details": "Auto Accident - Policy: auto:100001 - Amount: $3,200 - Status: APPROVED",
         f"claim:{number}:final_amount": "3200",
         f"claim:{number}:status": "APPROVED",
@@ -515,7 +529,7 @@ def test_the_board_shows_the_soonest_end_first_and_the_newest_decision_first(sto
     claims.refresh(store, decided)
     assert board(store)["reported"][0] == numbers[2]
     assert board(store)["approved"] == [decided[1], decided[2], decided[0]]
-    approved = claims.pipeline(store, EVERYTHING, Filter(), size=2)[2]
+    (approved,) = claims.pipeline(store, EVERYTHING, Filter(), size=2, stages=("approved",))
     assert (approved.total, approved.hidden, approved.shown_amount) == (3, 1, Decimal(203))
     page = claims.listing(store, EVERYTHING, Filter(), "approved", size=2)
     following = claims.listing(store, EVERYTHING, Filter(), "approved", size=2, cursor=page.next)
@@ -524,7 +538,8 @@ def test_the_board_shows_the_soonest_end_first_and_the_newest_decision_first(sto
 
 def test_each_sees_what_is_of_their_branches_and_products_or_of_nobodys(store: Redis) -> None:
     a_policy(store)
-    ours, theirs, nobodys = reported(), reported(agent="AG002"), claims.report(summary="Hail", by="SUP001")
+    store.mset({"policy:auto:100002:status": "ACTIVE", "policy:auto:100002:agent": "AG002"})
+    ours, theirs, nobodys = reported(), reported(policy="auto:100002"), claims.report(summary="Hail", by="SUP001")
     assert set(board(store)["reported"]) == {ours, theirs, nobodys}
     assert set(board(store, DALLAS)["reported"]) == {ours, nobodys}
     assert board(store, NO_AUTO)["reported"] == [nobodys]
