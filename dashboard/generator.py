@@ -195,6 +195,7 @@ def generate(
     while book.households < book.all_households:
         _write_households(client, book, staff)
         progress(book.done)
+    _index_wholes(client)
     written = _write_claims(client, book, staff)
     now = clock.now()
     others = things.write(client, [*_quotes(book, staff, now), *_sessions(book, agents, now)])
@@ -377,9 +378,12 @@ def _write_households(client: Redis, book: Book, staff: _Staff) -> None:
         _write_truth(pipe, each)
     answers = iter(pipe.execute())
     listed = {area for area in areas_seen if next(answers)}
-    bulk, taken = Bulk(), []
+    bulk, taken, known = Bulk(), [], []
     for each in batch:
-        next(answers)  # the customer
+        if next(answers):
+            customers.INDEX.put(bulk, each.customer, _listed(each), None)
+        else:
+            known.append(each.customer)
         for product, number in each.policies:
             member = f"{product}:{number}"
             if next(answers):
@@ -387,7 +391,6 @@ def _write_households(client: Redis, book: Book, staff: _Staff) -> None:
                 policies.INDEX.put(bulk, member, entry, None)
             else:
                 taken.append(member)
-    areas.refresh(client, "policies", taken)  # written by the run before, or by somebody else
     for each in batch:
         _group(bulk, each)
     book.households = until
@@ -399,6 +402,9 @@ def _write_households(client: Redis, book: Book, staff: _Staff) -> None:
 
 
 def _write_truth(pipe: Any, each: Household) -> None:
+    # Written by the run before, or by somebody else: compared with what all of the batch tells.
+    areas.refresh(client, "policies", taken)
+    areas.refresh(client, "customers", known)
     pipe.msetnx(dict(zip(_names(keys.customer_field, each.facts, each.customer), each.facts.values(), strict=True)))
     for (product, number), facts in each.policies.items():
         pipe.msetnx(dict(zip(_names(keys.policy_field, facts, product, number), facts.values(), strict=True)))
@@ -424,6 +430,13 @@ def _entry(each: Household, product: str, number: str, directory: Directory) -> 
 def _group(bulk: Bulk, each: Household) -> None:
     bulk.record("SADD", keys.segment(each.segment), each.customer)
     if each.tier:
+def _listed(each: Household) -> Any:
+    """As drift.refresh would make it of what is stored: relations that agree; a test compares the two."""
+    fields = keys.CUSTOMER_FIELDS
+    reader = Reader({name: each.facts.get(name) for name in fields}, {name: name for name in fields})
+    return customers.entry(customers._customer(each.customer, reader), "")
+
+
         bulk.record("SADD", keys.tier(each.tier), each.customer)
     if len(each.policies) > 1:
         bulk.record("SADD", keys.multi_policy(), each.customer)
@@ -445,6 +458,14 @@ def _list_places(pipe: Any, batch: Sequence[Household], listed: set[tuple[str, s
 
 
 # -- what goes on today
+
+
+def _index_wholes(client: Redis) -> None:
+    """What is listed as a whole, once all households are there."""
+    spots = [f"{city}:{zip_code}" for city, town in PLACES.items() for zip_code in town.zips]
+    areas.refresh(client, "places", spots)
+    areas.refresh(client, "groups", [f"{kind}:{name}" for kind in groups.KINDS for name in groups.USUAL[kind]])
+    groups.tally(client)
 
 
 def _write_claims(client: Redis, book: Book, staff: _Staff) -> things.Written:

@@ -24,5 +24,7 @@ def indexes(store: Redis) -> dict[str, Any]:
     return {
         name: value
         for name, value in contents(store, "dash:*").items()
-        if name.startswith(("dash:index:", "dash:indexed:", "dash:history:", "dash:sequence:", "dash:metric-agents:"))
+        if name.startswith(
+            ("dash:index:", "dash:indexed:", "dash:search:", "dash:history:", "dash:sequence:", "dash:metric-agents:")
+        )
     }

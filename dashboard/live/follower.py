@@ -23,7 +23,7 @@ from redis.exceptions import RedisError, WatchError
 from dashboard import clock, keys
 from dashboard import redis as store
 from dashboard.errors import StoreDown
-from dashboard.repository import areas, audit, claims, jobs, metrics, policies, reindex
+from dashboard.repository import archive, areas, audit, claims, jobs, metrics, places, policies, reindex
 
 log = logging.getLogger(__name__)
 
@@ -156,6 +156,7 @@ class Follower:
         if pending.figures:
             metrics.note_agents(self._client, pending.figures)
 
+        self._compare_relations(pending)
     def _reconcile_now_and_then(self, stop: threading.Event) -> None:
         every = RECONCILE if self.notified else RECONCILE_BLIND
         running = self._reconciler and self._reconciler.is_alive()
@@ -169,6 +170,15 @@ class Follower:
         try:
             found = reindex.reconcile(self._client, pause=PAUSE, stop=stop.is_set)
             if found.written or found.removed:
+    def _compare_relations(self, pending: _Pending) -> None:
+        """A policy's premium, owner or address may contradict its customer's and its ZIP area's lists by now, or agree
+        with them again: told by the policies' own fields, whichever of the two was written.
+        """
+        members = sorted(pending.things["policies"])
+        if members:
+            areas.compare(self._client, members)
+            areas.refresh(self._client, "places", places.of_policies(self._client, members))
+
                 everything = {area: [] for area in areas.AREAS}
                 self._client.publish(keys.LIVE_CHANNEL, json.dumps(everything))
         except RedisError:

@@ -34,7 +34,21 @@ from dashboard import clock, keys
 from dashboard.errors import StoreDown
 from dashboard.redis import CONNECTION
 
-AREAS = frozenset({"quotes", "policies", "claims", "sessions", "metrics", "customers", "security", "jobs"})
+AREAS = frozenset(
+    {
+        "quotes",
+        "policies",
+        "claims",
+        "sessions",
+        "metrics",
+        "customers",
+        "places",
+        "groups",
+        "payments",
+        "security",
+        "jobs",
+    }
+)
 
 PACE = 0.25
 """Seconds between two `change` events of one stream."""

@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from redis import Redis
 
 from dashboard import keys
-from dashboard.repository import claims, lapsed, policies, quotes, security, sessions
+from dashboard.repository import (
+    claims,
+    customers,
+    drift,
+    groups,
+    lapsed,
+    payments,
+    places,
+    policies,
+    quotes,
+    security,
+    sessions,
+)
 from dashboard.repository.index import Index
 
 MEMBERS = 200
@@ -25,6 +37,7 @@ class Area:
 
     anchors   kinds of keys of which every whole thing has at least one: family, and field or level where it has one
     number    the sequence that a thing's number comes from, and the number; None for one that is not numbered by us
+    words     the words that lead to these things now, by thing and kind, for finding those that lead there no more
     marks     ms before a thing's deadline at which its pages have more to say
     """
 
@@ -32,6 +45,7 @@ class Area:
     refresh: Callable[..., int]
     anchors: frozenset[tuple[keys.Family, str]]
     number: Callable[[str], tuple[str, int] | None] = lambda member: None
+    words: Callable[[Redis, Sequence[str]], Mapping[str, Mapping[str, Sequence[str]]]] = lambda client, members: {}
     marks: tuple[int, ...] = ()
 
     def is_anchor(self, parsed: keys.Parsed) -> bool:
@@ -87,7 +101,24 @@ AREAS: dict[str, Area] = {
         policies.refresh,
         frozenset({(keys.policy_field, "status"), (keys.policy, "")}),
         _policy_number,
+        policies.words_of,
     ),
+    # Behind the policies: what customers and places hold is read from those.
+    "customers": Area(
+        customers.INDEX,
+        drift.refresh,
+        frozenset({(keys.customer_field, "profile")}),
+        lambda member: _counted("customer", "CUST", member),
+        customers.words_of,
+    ),
+    "places": Area(
+        places.INDEX,
+        places.refresh,
+        frozenset({(keys.location_policies, ""), (keys.location_risk, "")}),
+        words=places.words_of,
+    ),
+    "groups": Area(groups.INDEX, groups.refresh, frozenset({(keys.segment, ""), (keys.tier, "")})),
+    "payments": Area(payments.INDEX, payments.refresh, frozenset({(keys.payment_audit, "")})),
     "quotes": Area(quotes.INDEX, quotes.refresh, frozenset({(keys.quote, "")}), _quote_number),
     "ended": Area(lapsed.INDEX, lapsed.refresh, frozenset({(keys.quote_snapshot, "")}), _quote_number),
     "claims": Area(
@@ -124,5 +155,27 @@ def refresh(client: Redis, area: str, members: Sequence[str], *, force: bool = F
     """
     changed = 0
     for start in range(0, len(members), MEMBERS):
-        changed += AREAS[area].refresh(client, members[start : start + MEMBERS], force=force)
+        part = members[start : start + MEMBERS]
+        if area == "policies":
+            changed += _refresh_policies(client, part, force=force)
+        else:
+            changed += AREAS[area].refresh(client, part, force=force)
     return changed
+
+
+def _refresh_policies(client: Redis, members: Sequence[str], *, force: bool) -> int:
+    """Whose policies are others than the index had: their relations are compared anew, before and after."""
+    before = policies.owners(client, members)
+    changed = policies.refresh(client, members, force=force)
+    if changed:
+        compare(client, members, before)
+    return changed
+
+
+def compare(client: Redis, members: Sequence[str], owners: Sequence[str] = ()) -> None:
+    """Compare the relations of these policies' customers with what the policies say, and of `owners` besides. Eight
+    round trips for each MEMBERS of them.
+    """
+    concerned = list(dict.fromkeys((*owners, *policies.owners(client, members))))
+    for start in range(0, len(concerned), MEMBERS):
+        drift.refresh(client, concerned[start : start + MEMBERS])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -10,9 +11,10 @@ from redis import Redis
 
 from dashboard import clock, keys
 from dashboard.repository.store import Change
-from dashboard.repository.values import Wrong, read_strings, readable
+from dashboard.repository.values import Wrong, answered, read_strings, readable
 
 POLICY, QUOTE, CLAIM, SESSION = keys.policy_audit, keys.quote_audit, keys.claim_audit, keys.session_audit
+CUSTOMER, PLACE = keys.customer_audit, keys.place_audit
 
 _RETENTION = keys.YEAR * clock.SECOND
 
@@ -42,6 +44,21 @@ def history(client: Redis, family: keys.Family, *parts: str, limit: int = 100) -
     names = client.zrange(_history_key(family, parts), 0, limit - 1, desc=True)
     values = read_strings(client, names)
     return [record for name in names if (record := _record(name, values.get(name)))]
+
+
+def histories(
+    client: Redis, of: Sequence[tuple[keys.Family, tuple[str, ...]]], limit: int = 50
+) -> list[tuple[keys.Family, tuple[str, ...], Record]]:
+    """The latest records of several things together, newest first, each with what it is of. Two round trips."""
+    pipe = client.pipeline(transaction=False)
+    for family, parts in of:
+        pipe.zrange(_history_key(family, parts), 0, limit - 1, desc=True, withscores=True)
+    answers = answered(pipe)
+    found = [(at, name, thing) for thing, rows in zip(of, answers, strict=True) for name, at in rows or ()]
+    latest = sorted(found, reverse=True, key=lambda each: each[:2])[:limit]
+    values = read_strings(client, [name for _, name, _ in latest])
+    records = [(family, parts, _record(name, values.get(name))) for _, name, (family, parts) in latest]
+    return [(family, parts, record) for family, parts, record in records if record]
 
 
 def note(client: Redis, key: str, parsed: keys.Parsed) -> None:

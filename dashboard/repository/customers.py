@@ -1,34 +1,71 @@
-"""Customers, and the relations that other tools read beside a policy: their lists, counts and totals."""
+"""Customers: who they are and what they prefer; and the relations that other tools read beside a policy: their lists,
+counts and totals.
+
+    customer:CUST001:profile   John Smith|DOB:1985-03-15|Phone:555-0123|Email:john.smith@email.com
+
+What they hold is told by the policies' own fields; where the stored relations disagree, see `drift`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date, datetime
 from decimal import Decimal
+from functools import partial
 
 from redis import Redis
 
-from dashboard import keys
-from dashboard.repository.store import Change
+from dashboard import clock, keys
+from dashboard.errors import Conflict, Invalid
+from dashboard.repository import audit
+from dashboard.repository.index import UNKNOWN, Cursor, Entry, Index, Page, clean, number_score
+from dashboard.repository.keyspace import StoredKey, stored
+from dashboard.repository.store import Change, change, next_number
 from dashboard.repository.values import (
     Problem,
     Raw,
     Reader,
     amount,
     comma_list,
+    fits_text,
     labelled,
+    place,
     plain,
     read_strings,
     readable,
 )
 
-_SHOWN = ("profile", "address", "risk_score", "credit_score", "customer_since", "preferred_agent", "policies")
+PREFERENCES = ("communication_preference", "marketing_opt_in", "preferred_agent", "payment_method")
+PROFILE = (("DOB", "born"), ("Phone", "phone"), ("Email", "email"))
+"""Labels of the profile's parts, and what we call them; the name stands before them without one."""
+
 _RELATIONS = ("policies", "policy_count", "total_premium")
+_LISTED = ("profile", "address", "risk_score", "customer_since", "preferred_agent", *_RELATIONS)
+
+INDEX = Index(
+    "customers",
+    patterns=((), ("agent",), ("drift",)),
+    sorts=("number",),
+    domains={},
+    # Those whose relations agree with their policies need not stand in a cell of their own.
+    lookups=("agent", "drift"),
+)
+
+DRIFTED = "yes"
+"""Facet of a customer whose stored relations disagree with the policies' own fields."""
+
+LONGEST_WORD = 80
+"""Characters of a name or an address that can be searched by."""
 
 
 @dataclass(frozen=True)
 class Customer:
-    """Who somebody is. A customer may be known by number alone: then everything else is None."""
+    """Who somebody is, as their own keys tell it. What is missing or unreadable is None; a customer may be known by
+    number alone. `listed`, `count` and `total` are the stored relations, which other tools read.
+    """
 
     id: str
     name: str | None
@@ -40,31 +77,313 @@ class Customer:
     credit_score: str | None
     since: str | None
     agent: str | None
+    communication: str | None
+    marketing: str | None
+    payment: str | None
+    listed: tuple[str, ...]
+    count: str | None
+    total: Decimal | None
+    last_login: datetime | None
+    logins: str | None
+    last_payment: datetime | None
+    extra: Mapping[str, str]
     problems: tuple[Problem, ...]
 
     @property
     def known(self) -> bool:
         return bool(self.name or self.address)
 
+    @property
+    def place(self) -> tuple[str, str]:
+        """City, as key names have it, and ZIP of their address; ("", "") where it has none."""
+        return place(self.address)
+
+    @property
+    def seen(self) -> str:
+        """Fingerprint of what the form shows, so that an edit made on an older state is noticed."""
+        told = (self.name, self.born, self.phone, self.email, self.address, self.risk_score, self.credit_score)
+        return _fingerprint(*told, self.since, self.agent, self.communication, self.marketing, self.payment)
+
+    @property
+    def words(self) -> dict[str, list[str]]:
+        """What leads to them, by kind: each word of the name with the rest behind it, the digits of the phone number,
+        the e-mail, and the place by city and by ZIP.
+        """
+        city, zip_code = self.place
+        town = city.replace("_", " ")
+        return {
+            "name": rotations(self.name or ""),
+            "phone": [digits] if (digits := re.sub(r"\D", "", self.phone or "")[:20]) else [],
+            "email": [folded(self.email)] if self.email else [],
+            "place": [f"{town} {zip_code}", f"{zip_code} {town}"] if zip_code else [],
+        }
+
+
+@dataclass(frozen=True)
+class Filter:
+    """What the list of customers is restricted to."""
+
+    agent: str | None = None
+    drifted: bool = False
+
+
+def folded(text: str) -> str:
+    """Text as words are compared: lower case, no accents lost, spaces single."""
+    return " ".join(readable(text).casefold().replace("\0", " ").split())[:LONGEST_WORD]
+
+
+def rotations(name: str) -> list[str]:
+    """`Ana Maria Lopez` -> "ana maria lopez", "maria lopez ana", "lopez ana maria": found by any part, typed in any
+    order that goes on from there. Of long names the first four parts and the last one.
+    """
+    parts = folded(name).replace(",", " ").split()
+    starts = range(len(parts)) if len(parts) <= 5 else [0, 1, 2, 3, len(parts) - 1]
+    return [" ".join(parts[at:] + parts[:at]) for at in starts]
+
+
+# -- reading
+
 
 def get(client: Redis, customer: str) -> Customer:
     """One or two round trips."""
-    names = {name: keys.customer_field(customer, name) for name in _SHOWN}
-    reader = Reader(read_strings(client, list(names.values())), names)
+    return load(client, [customer], fields=keys.CUSTOMER_FIELDS, always=True)[customer]
+
+
+def load(
+    client: Redis, customers: Iterable[str], *, fields: Sequence[str] = _LISTED, always: bool = False
+) -> dict[str, Customer]:
+    """Customers by number, those that have any of these fields; all of them if `always`. One or two round trips."""
+    wanted = [customer for customer in dict.fromkeys(customers) if keys.is_identifier(customer)]
+    names = {customer: {name: keys.customer_field(customer, name) for name in fields} for customer in wanted}
+    values = read_strings(client, [key for each in names.values() for key in each.values()])
+    there = {c: each for c, each in names.items() if always or any(values[key] is not None for key in each.values())}
+    return {customer: _customer(customer, Reader(values, each)) for customer, each in there.items()}
+
+
+def listing(
+    client: Redis, wanted: Filter, *, cursor: Cursor | None = None, descending: bool = False, size: int = 50
+) -> Page[Customer]:
+    """One page of the customers, by number. Four round trips at most, whatever their number."""
+    asked = {"agent": [wanted.agent]} if wanted.agent else {}
+    asked |= {"drift": [DRIFTED]} if wanted.drifted else {}
+    return INDEX.things(
+        client, asked, "number", size, load=partial(load, client), facets=_facets, refresh=_leave,
+        cursor=cursor, descending=descending,
+    )  # fmt: skip
+
+
+def total(client: Redis, wanted: Filter) -> int:
+    """One round trip."""
+    asked = {"drift": [DRIFTED]} if wanted.drifted else {"agent": [wanted.agent]} if wanted.agent else {}
+    return INDEX.count(client, [(asked, "number", None, None)])[0]
+
+
+def words_of(client: Redis, members: Iterable[str]) -> dict[str, Mapping[str, Sequence[str]]]:
+    """The words that lead to each of these. One or two round trips."""
+    return {customer: each.words for customer, each in load(client, members).items()}
+
+
+def stored_as(client: Redis, customer: str) -> list[StoredKey]:
+    """The keys this customer is made of. One round trip."""
+    return stored(client, keys.customer_keys(customer))
+
+
+def raw_facts(client: Redis, customer: str) -> dict[str, str]:
+    """Their fields as they are stored, by field. One or two round trips."""
+    names = {keys.customer_field(customer, name): name for name in keys.CUSTOMER_FIELDS}
+    values = read_strings(client, list(names))
+    return {names[key]: raw for key, raw in values.items() if isinstance(raw, str)}
+
+
+# -- writing
+
+
+def create(facts: Mapping[str, str], *, by: str, token: str | None = None) -> str:
+    """A new customer from the form's facts (as `facts_of` names them). Gives their number, CUST011. Raises Invalid."""
+    _check(facts)
+
+    def action(draft: Change) -> str:
+        number = _free_number(draft)
+        written = _stored_form(facts, {})
+        for name, value in written.items():
+            if value:
+                draft.set(keys.customer_field(number, name), value)
+        audit.append(draft, audit.CUSTOMER, number, text=f"Created by {by}: {written['profile'].partition('|')[0]}")
+        _index(draft, number, written, None)
+        draft.event("customers", number)
+        return number
+
+    return change(action, token=token)
+
+
+def edit(customer: str, facts: Mapping[str, str], *, seen: str, by: str, token: str | None = None) -> str:
+    """Change who somebody is and what they prefer; fields that `facts` lacks stay. Gives what was changed, in words.
+    `seen` is the Customer.seen that the editor looked at. Raises Conflict when it is another by now, and Invalid.
+    """
+    _check(facts, whole="name" in facts)
+
+    def action(draft: Change) -> str:
+        draft.watch(*keys.customer_keys(customer))
+        before = get(draft.client, customer)
+        if before.seen != seen:
+            raise Conflict(
+                "Somebody changed this customer while you were editing. Saving again keeps what you have here."
+            )
+        old = raw_facts(draft.client, customer)
+        wanted = _stored_form(facts, old)
+        # A form shows broken UTF-8 escaped; what comes back as it was shown was not changed.
+        changed = {name: value for name, value in wanted.items() if value != readable(old.get(name, ""))}
+        if not changed:
+            return "Nothing was changed."
+        for name, value in changed.items():
+            # A plain SET replaces a value of any type, so a field that another tool broke is mended by an edit.
+            field_key = keys.customer_field(customer, name)
+            draft.record(*(("SET", field_key, value) if value else ("UNLINK", field_key)))
+        words = "; ".join(
+            f"{name.replace('_', ' ').capitalize()} updated from {readable(old.get(name, '')) or 'nothing'} "
+            f"to {value or 'nothing'}"
+            for name, value in changed.items()
+        )
+        audit.append(draft, audit.CUSTOMER, customer, text=f"{words} by {by}")
+        _index(draft, customer, {**old, **changed}, before)
+        draft.event("customers", customer)
+        return words + "."
+
+    return change(action, token=token)
+
+
+def facts_of(customer: Customer) -> dict[str, str]:
+    """What the form shows of a customer, by its field."""
+    told = {
+        "name": customer.name, "born": customer.born, "phone": customer.phone, "email": customer.email,
+        "address": customer.address, "risk_score": customer.risk_score, "credit_score": customer.credit_score,
+        "customer_since": customer.since, "preferred_agent": customer.agent, "payment_method": customer.payment,
+        "communication_preference": customer.communication, "marketing_opt_in": customer.marketing,
+    }  # fmt: skip
+    return {name: value or "" for name, value in told.items()}
+
+
+def _stored_form(facts: Mapping[str, str], old: Mapping[str, str]) -> dict[str, str]:
+    """The form's facts as the customer's tools store them. Parts of a profile that the form does not know are kept."""
+    told = {name: value for name, value in facts.items() if name in keys.CUSTOMER_FIELDS}
+    if "name" not in facts:
+        return told
+    ours = {label.lower() for label, _ in PROFILE}
+    others = [
+        part for part in old.get("profile", "").split("|")[1:] if part.partition(":")[0].strip().lower() not in ours
+    ]
+    parts = [f"{label}:{facts[name]}" for label, name in PROFILE if facts.get(name)]
+    profile = "|".join([facts["name"], *parts, *map(readable, others)])
+    return {"profile": profile if facts["name"] or parts or others else "", **told}
+
+
+def _check(facts: Mapping[str, str], *, whole: bool = True) -> None:
+    wrong = {name: "No | or control characters, please." for name, value in facts.items() if not fits_text(value)}
+    if whole and not facts.get("name", "").strip():
+        wrong["name"] = "Say who this is."
+    if ":" in facts.get("name", ""):
+        wrong["name"] = "A name has no colon: other tools would take it for a label."
+    if facts.get("preferred_agent") and not keys.is_identifier(facts["preferred_agent"]):
+        wrong["preferred_agent"] = "An identifier has no spaces and none of : * ? [ ] { } | , /"
+    for name in ("born", "customer_since"):
+        if facts.get(name) and _day(facts[name]) is None:
+            wrong[name] = "Give a date, such as 1985-03-15."
+        elif facts.get(name) and facts[name][:10] > clock.today().isoformat():
+            wrong[name] = "This day is yet to come."
+    if wrong:
+        raise Invalid(wrong)
+
+
+def _free_number(draft: Change) -> str:
+    """A number nobody has, watched so that it stays free."""
+    while True:
+        number = f"CUST{next_number('customer', 1):03}"
+        names = keys.customer_keys(number)
+        draft.watch(*names)
+        if not draft.client.exists(*names):
+            return number
+
+
+# -- the index
+
+
+def entry(customer: Customer, drifted: str) -> Entry:
+    """Where a customer stands; `drifted` is DRIFTED, or UNKNOWN for one whose relations agree."""
+    return Entry(
+        {"agent": customer.agent or UNKNOWN, "drift": drifted},
+        {"number": number_score(customer.id)},
+        customer.words,
+    )
+
+
+def _index(draft: Change, customer: str, facts: Mapping[str, str], before: Customer | None) -> None:
+    """One round trip. Whether the relations agree is not changed by who somebody is."""
+    known = INDEX.known_places(draft.client, [customer])[customer]
+    names = {name: keys.customer_field(customer, name) for name in keys.CUSTOMER_FIELDS}
+    after = _customer(customer, Reader({names[name]: facts.get(name) or None for name in names}, names))
+    INDEX.put(draft, customer, entry(after, drift_facet(known)), known)
+    if before:
+        gone = {kind: set(words) - set(after.words[kind]) for kind, words in before.words.items()}
+        INDEX.forget(draft, customer, gone)
+
+
+def drift_facet(known: str | None) -> str:
+    """Whether the index has a customer as drifted."""
+    return INDEX.facets_at(known).get("drift", UNKNOWN) if known else UNKNOWN
+
+
+def _facets(customer: Customer) -> dict[str, str]:
+    return {"agent": clean(customer.agent)}
+
+
+def _leave(client: Redis, members: Sequence[str], *, force: bool = False) -> int:
+    """What a list finds gone is taken out; what has moved is for the follower, who knows what they hold, too."""
+    there = load(client, members)
+    known = INDEX.known_places(client, [*there])
+    entries = {c: entry(each, drift_facet(known[c])) for c, each in there.items()}
+    return INDEX.settle(client, dict.fromkeys(members) | entries, force=force)
+
+
+def _customer(customer: str, reader: Reader) -> Customer:
     profile = labelled(reader.text("profile") or "")
+    ours = {"", *(label.lower() for label, _ in PROFILE)}
     return Customer(
         id=customer,
         name=profile.get("") or None,
-        born=profile.get("dob"),
-        phone=profile.get("phone"),
-        email=profile.get("email"),
+        born=profile.get("dob") or None,
+        phone=profile.get("phone") or None,
+        email=profile.get("email") or None,
         address=reader.text("address"),
         risk_score=reader.text("risk_score"),
-        credit_score=reader.text("credit_score"),
+        credit_score=reader.optional("credit_score", reader.text),
         since=reader.text("customer_since"),
-        agent=reader.text("preferred_agent"),
+        agent=reader.identifier("preferred_agent"),
+        communication=reader.optional("communication_preference", reader.text),
+        marketing=reader.optional("marketing_opt_in", reader.text),
+        payment=reader.optional("payment_method", reader.text),
+        listed=tuple(comma_list(reader.text("policies"))),
+        count=reader.text("policy_count"),
+        total=reader.amount("total_premium"),
+        last_login=reader.optional("last_login", reader.moment),
+        logins=reader.optional("login_count", reader.text),
+        last_payment=reader.optional("last_payment", reader.moment),
+        extra={label: text for label, text in profile.items() if label not in ours},
         problems=tuple(reader.problems),
     )
+
+
+def _fingerprint(*facts: object) -> str:
+    return hashlib.sha256(repr(facts).encode(errors="surrogateescape")).hexdigest()[:16]
+
+
+def _day(text: str) -> date | None:
+    try:
+        return date.fromisoformat(text[:10])
+    except ValueError:
+        return None
+
+
+# -- what others read of them
 
 
 def exists(client: Redis, customer: str) -> bool:
@@ -134,7 +453,15 @@ def _rewrite(
     change.set(count_key, str(len(listed)))
     change.set(total_key, plain(max(total, Decimal(0))))
     change.record("SADD" if len(listed) > 1 else "SREM", keys.multi_policy(), customer)
+    _make_findable(change, customer)
     change.event("customers", customer)
+
+
+def _make_findable(change: Change, customer: str) -> None:
+    """See that a customer who has just got their first key is listed. Two round trips."""
+    known = INDEX.known_places(change.client, [customer])[customer]
+    if known is None:
+        INDEX.put(change, customer, entry(load(change.client, [customer], always=True)[customer], UNKNOWN), None)
 
 
 def _with(listed: list[str], policy: str) -> list[str]:
@@ -145,7 +472,7 @@ def _without(listed: list[str], policy: str) -> list[str]:
     return [item for item in listed if item != policy]
 
 
-def _texts(client: Redis, customers: Sequence[str], field: str, take) -> dict[str, str]:  # type: ignore[no-untyped-def]
+def _texts(client: Redis, customers: Sequence[str], field: str, take: Callable[[str], str]) -> dict[str, str]:
     wanted = [customer for customer in dict.fromkeys(customers) if keys.is_identifier(customer)]
     if not wanted:
         return {}

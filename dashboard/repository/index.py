@@ -7,8 +7,11 @@ few cells: each is asked for one page by score, in one pipeline. The cost depend
     dash:index:policies:branch=dallas,product=auto:expiry   zset  member auto:100001, score as the aggregate says
     dash:indexed:policies:auto.1000                         hash  auto:100001 -> facets and a seal over the scores
 
+    dash:search:customers:name                              zset  "smith john", a NUL, "CUST001": all of score 0
+
 The second says where a member stands, so that it can be taken out when its facets change without anybody knowing what
-they were. Scores should be nearly unique within a cell: pages are cut by (score, member), so that a page stays where it
+they were. The third is for searching by what a word begins with (`prefixed`): a word that no longer holds stays until
+somebody finds it, for readers look at the thing itself. Scores should be nearly unique within a cell: pages are cut by (score, member), so that a page stays where it
 is while others come and go.
 
 Everything here is a hint. Readers skip and prune what is gone; `manage.py reindex` makes it anew.
@@ -21,9 +24,9 @@ import re
 import uuid
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import product as combinations
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from redis import Redis
 
@@ -71,10 +74,19 @@ class Pipe:
 
 @dataclass(frozen=True)
 class Entry:
-    """Where a thing stands: its facets, and a score for each way of sorting."""
+    """Where a thing stands: its facets, a score for each way of sorting, and the words, by kind, that lead to it."""
 
     facets: Mapping[str, str]
     scores: Mapping[str, float]
+    words: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+
+class Word(NamedTuple):
+    """A word of one kind, as it is found: `smith john`, and the member it leads to."""
+
+    kind: str
+    text: str
+    member: str
 
 
 @dataclass(frozen=True)
@@ -164,6 +176,9 @@ class Index:
         for cell in sorted(cells):
             for sort in self.sorts:
                 to.record("ZADD", self.key(cell, sort), f"{entry.scores[sort]:.0f}", member)
+        for kind, texts in entry.words.items():
+            for text in texts:
+                to.record("ZADD", keys.words(self.area, kind), "0", _word(text, member))
         to.record("HSET", self._place_key(member), member, place)
         return True
 
@@ -192,6 +207,10 @@ class Index:
             pipe.hget(self._place_key(member), member)
         return dict(zip(members, pipe.execute(), strict=True))
 
+    def facets_at(self, place: str) -> dict[str, str]:
+        """The facets under which a member stands, from its place (`known_places`)."""
+        return self._facets_of(place)
+
     def key(self, cell: str, sort: str) -> str:
         return keys.index(self.area, cell, sort)
 
@@ -217,11 +236,35 @@ class Index:
 
     def _place(self, entry: Entry) -> str:
         facets = "|".join(clean(entry.facets.get(facet, UNKNOWN)) for facet in self.facets)
-        seal = _crc(",".join(f"{entry.scores[sort]:.0f}" for sort in self.sorts))
+        sealed = [f"{entry.scores[sort]:.0f}" for sort in self.sorts]
+        sealed += [f"{kind}={text}" for kind, texts in entry.words.items() for text in texts]
+        seal = _crc(",".join(sealed))
         return f"{facets}|{seal:x}"
 
     def _facets_of(self, place: str) -> dict[str, str]:
         return dict(zip(self.facets, place.split("|"), strict=False))
+
+    # -- words
+
+    def prefixed(self, client: Redis, asked: Sequence[tuple[str, str]], limit: int) -> list[list[Word]]:
+        """For each (kind, text) the first `limit` words of this kind that begin so, in order. One round trip, and
+        server time for `limit` words, whatever their number.
+        """
+        pipe = client.pipeline(transaction=False)
+        for kind, text in asked:
+            pipe.zrange(
+                keys.words(self.area, kind), f"[{text}", f"[{text}{_LAST}", bylex=True, offset=0, num=limit
+            )  # fmt: skip
+        return [
+            [_split_word(kind, each) for each in found] for (kind, _), found in zip(asked, pipe.execute(), strict=True)
+        ]
+
+    def forget(self, to: Recorder, member: str, words: Mapping[str, Iterable[str]]) -> None:
+        """Record that these words lead to the member no more."""
+        for kind, texts in words.items():
+            gone = [_word(text, member) for text in texts]
+            if gone:
+                to.record("ZREM", keys.words(self.area, kind), *gone)
 
     # -- reading
 
@@ -421,6 +464,15 @@ def number_score(number: str) -> float:
     """Sorts numbers as people do; what is no number comes after all that are."""
     digits = re.sub(r"\D", "", number)
     return float(digits) if digits and len(digits) < 13 else 10_000_000_000_000 + _crc(number)
+
+
+def _word(text: str, member: str) -> str:
+    return f"{text}\0{member}"
+
+
+def _split_word(kind: str, stored: str) -> Word:
+    text, _, member = stored.rpartition("\0")
+    return Word(kind, text, member)
 
 
 def _cell_name(facets: Mapping[str, str]) -> str:

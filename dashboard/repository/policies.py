@@ -24,6 +24,7 @@ from dashboard.repository.values import (
     Raw,
     Reader,
     Wrong,
+    distinct,
     dollars,
     fits_text,
     place,
@@ -58,8 +59,8 @@ FIELDS = {
     "life": (*_COMMON, "premium_monthly", "coverage_amount", "term_years"),
 }
 _LISTED = ("details", "status", "premium", "customer", "agent", "expiration_date")
-_LISTED_FIELDS = {
-    "auto": (*_LISTED, "vehicle"),
+LISTED = {
+    "auto": (*_LISTED, "vehicle", "vehicle_vin"),
     "home": (*_LISTED, "property_address"),
     "life": (*_LISTED, "premium_monthly", "coverage_amount", "term_years"),
 }
@@ -251,6 +252,17 @@ def weeks(client: Redis, scope: Scope, wanted: Filter, *, count: int) -> list[in
 def expiring(client: Redis, scope: Scope, *, days: int = RENEWAL_DAYS, size: int = 5) -> Page[Policy]:
     """Active policies up for renewal within so many days, the next one first."""
     return listing(client, scope, Filter(status="ACTIVE", within=days), sort="expiry", size=size)
+
+def words_of(client: Redis, members: Iterable[str]) -> dict[str, Mapping[str, Sequence[str]]]:
+    """The words that lead to each of these. Three round trips at most."""
+    return {member: _entry(policy, None).words for member, policy in load(client, members).items()}
+
+
+def owners(client: Redis, members: Sequence[str]) -> list[str]:
+    """The customers under whom the index has these policies. One round trip."""
+    places = INDEX.known_places(client, members)
+    return distinct(INDEX.facets_at(each).get("customer") for each in places.values() if each)
+
 
 
 def of_customer(client: Redis, customer: str, *, limit: int = 1_000) -> list[str]:
@@ -471,6 +483,7 @@ def _index(draft: Change, policy: Policy) -> None:
 
 
 def _entry(policy: Policy, home: str | None) -> Entry:
+        words={"vin": [customers.folded(policy.vin)]} if policy.vin else {},
     number = number_score(policy.number)
     day = policy.expires.toordinal() if policy.expires else None
     return Entry(

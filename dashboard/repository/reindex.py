@@ -16,7 +16,7 @@ from typing import Any
 from redis import Redis
 
 from dashboard import keys
-from dashboard.repository import areas, audit, metrics
+from dashboard.repository import areas, audit, groups, metrics, places
 from dashboard.repository.areas import AREAS
 from dashboard.repository.index import Index
 
@@ -63,6 +63,7 @@ def reconcile(
         if progress:
             progress(seen, max(seen, total))
         if cursor == 0:
+            work.finish(pause=pause, stop=stop)
             work.outcome.finished = True
             break
         if pause:
@@ -108,6 +109,14 @@ class _Reconciliation:
         if self._thorough:
             self._follow_cells([(name, found.parts) for name, found in parsed if found.family is keys.index])
             self._follow_history([name for name, found in parsed if found.family is keys.history])
+            self._follow_words([(name, found.parts) for name, found in parsed if found.family is keys.words])
+
+    def finish(self, *, pause: float, stop: Callable[[], bool] | None) -> None:
+        """What can be told only once everything was looked at: places compare their lists with all policies, and large
+        groups are added up.
+        """
+        self.outcome.written += areas.refresh(self._client, "places", places.all_of(self._client))
+        groups.tally(self._client, pause=pause, stop=stop)
 
     # -- from the truth to the index
 
@@ -188,6 +197,20 @@ class _Reconciliation:
             for part in _slices(_members(self._client, name), SLICE):
                 places = _places(self._client, area.index, part)
                 strays = [member for member, place in places if not _stands_in(area.index, facets, place)]
+                if strays:
+                    self.outcome.removed += self._client.zrem(name, *strays)
+
+    def _follow_words(self, found: Sequence[tuple[str, Mapping[str, str]]]) -> None:
+        """Words that lead to a thing no more: it is gone, or called something else."""
+        for name, parts in found:
+            area = AREAS.get(parts["area"])
+            if area is None:
+                self._client.unlink(name)
+                continue
+            for part in _slices(_members(self._client, name), areas.MEMBERS):
+                leads = [(word, *word.rpartition("\0")[::2]) for word in part]
+                now = area.words(self._client, list(dict.fromkeys(member for _, _, member in leads)))
+                strays = [w for w, text, m in leads if text not in now.get(m, {}).get(parts["words"], ())]
                 if strays:
                     self.outcome.removed += self._client.zrem(name, *strays)
 
