@@ -21,7 +21,7 @@ from redis import Redis
 from dashboard import clock, keys, things
 from dashboard.errors import Conflict
 from dashboard.repository import agents as agents_repository
-from dashboard.repository import areas, metrics, policies, quotes
+from dashboard.repository import areas, customers, groups, metrics, policies, quotes
 from dashboard.repository.agents import Directory
 from dashboard.repository.values import Reader
 

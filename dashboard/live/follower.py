@@ -23,7 +23,7 @@ from redis.exceptions import RedisError, WatchError
 from dashboard import clock, keys
 from dashboard import redis as store
 from dashboard.errors import StoreDown
-from dashboard.repository import archive, areas, audit, claims, jobs, metrics, places, policies, reindex
+from dashboard.repository import areas, audit, claims, jobs, metrics, places, policies, reindex
 
 log = logging.getLogger(__name__)
 
