@@ -71,7 +71,7 @@ INDEX = Index(
         ("branch", "product"),
         ("branch", "product", "status"),
         ("agent", "product", "status"),
-        ("zip", "branch", "product", "status"),
+        ("zip", "branch", "product"),
         ("customer",),
     ),
     sorts=("number", "expiry"),
@@ -188,7 +188,7 @@ def listing(
     descending: bool = False,
     cursor: Cursor | None = None,
     size: int = 50,
-    fields: Mapping[str, Sequence[str]] = _LISTED_FIELDS,
+    fields: Mapping[str, Sequence[str]] = LISTED,
 ) -> Page[Policy]:
     """One page of the policies this person may see. Six round trips at most, whatever the number of policies.
 
@@ -231,27 +231,27 @@ def totals(client: Redis, scope: Scope, wanted: Filter) -> dict[str, int]:
     """How many policies of each product the list would show, for the chips above it. Two round trips."""
     if wanted.zip or wanted.customer or wanted.agent:
         return {}
-    directory = agents.directory(client)
-    low, high = _window(wanted)
-    sort = "expiry" if wanted.by_expiry else "number"
     products = [product for product in keys.PRODUCTS if product in scope.products]
-    queries = [
-        (_wanted_facets(scope, directory, replace(wanted, product=product)), sort, low, high) for product in products
-    ]
-    return dict(zip(products, INDEX.count(client, queries), strict=True))
+    found = counts(client, scope, [replace(wanted, product=product) for product in products])
+    return dict(zip(products, found, strict=True))
 
 
-def weeks(client: Redis, scope: Scope, wanted: Filter, *, count: int) -> list[int]:
-    """How many policies of the list end in each of the coming stretches of seven days. Two round trips."""
+def counts(client: Redis, scope: Scope, wanted: Sequence[Filter]) -> list[int]:
+    """How many policies each list would show; none of them by customer or ZIP. Two round trips for all."""
     directory = agents.directory(client)
-    facets = _wanted_facets(scope, directory, replace(wanted, within=None, week=None))
-    windows = [_window(Filter(week=week)) for week in range(count)]
-    return INDEX.count(client, [(facets, "expiry", low, high) for low, high in windows])
+    queries = [(_wanted_facets(scope, directory, each), *_order_and_window(each)) for each in wanted]
+    return INDEX.count(client, queries)
 
 
 def expiring(client: Redis, scope: Scope, *, days: int = RENEWAL_DAYS, size: int = 5) -> Page[Policy]:
     """Active policies up for renewal within so many days, the next one first."""
     return listing(client, scope, Filter(status="ACTIVE", within=days), sort="expiry", size=size)
+
+
+def of_customer(client: Redis, customer: str, *, limit: int = 1_000) -> list[str]:
+    """Ids of a customer's policies, as the index has them. One round trip."""
+    return client.zrange(INDEX.key(INDEX.cell(customer=customer), "number"), 0, limit - 1)
+
 
 def words_of(client: Redis, members: Iterable[str]) -> dict[str, Mapping[str, Sequence[str]]]:
     """The words that lead to each of these. Three round trips at most."""
@@ -264,17 +264,11 @@ def owners(client: Redis, members: Sequence[str]) -> list[str]:
     return distinct(INDEX.facets_at(each).get("customer") for each in places.values() if each)
 
 
-
-def of_customer(client: Redis, customer: str, *, limit: int = 1_000) -> list[str]:
-    """Ids of a customer's policies, as the index has them. One round trip."""
-    return client.zrange(INDEX.key(INDEX.cell(customer=customer), "number"), 0, limit - 1)
-
-
 def load(
     client: Redis,
     ids: Iterable[str],
     *,
-    fields: Mapping[str, Sequence[str]] = _LISTED_FIELDS,
+    fields: Mapping[str, Sequence[str]] = LISTED,
     directory: Directory | None = None,
 ) -> dict[str, Policy]:
     """Policies by id (`auto:100001`), those that exist. Three round trips at most, two for policies kept as strings
@@ -483,13 +477,13 @@ def _index(draft: Change, policy: Policy) -> None:
 
 
 def _entry(policy: Policy, home: str | None) -> Entry:
-        words={"vin": [customers.folded(policy.vin)]} if policy.vin else {},
     number = number_score(policy.number)
     day = policy.expires.toordinal() if policy.expires else None
     return Entry(
         facets={**_facets(policy), "zip": place(policy.property_address)[1] or place(home)[1]},
         # Unique scores: the day first, then the number.
         scores={"number": number, "expiry": NEVER if day is None else _day_score(day) + number % 10_000_000_000},
+        words={"vin": [customers.folded(policy.vin)]} if policy.vin else {},
     )
 
 
@@ -507,6 +501,10 @@ def _facets(policy: Policy) -> dict[str, str]:
 def _day_score(day: int) -> int:
     # Ordinals of all years up to 2191; the product stays below 2^53.
     return min(day, 800_000) * 10_000_000_000
+
+
+def _order_and_window(wanted: Filter) -> tuple[Sort, float | None, float | None]:
+    return ("expiry" if wanted.by_expiry else "number", *_window(wanted))
 
 
 def _window(wanted: Filter) -> tuple[float | None, float | None]:
