@@ -4,28 +4,41 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import wraps
 from typing import Any, Literal
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
 from dashboard import keys, redis
 from dashboard.errors import Forbidden, NotFound
-from dashboard.repository import claims, lapsed, policies, quotes
+from dashboard.repository import claims, customers, dossier, lapsed, policies, quotes
 from dashboard.repository.agents import Scope
 
 Role = Literal["agent", "supervisor", "admin"]
 ROLES: tuple[Role, ...] = ("agent", "supervisor", "admin")
 
 Ability = Literal[
-    "create_quotes", "bind_policies", "edit_policies", "process_claims", "exceed_extensions",
-    "view_company_metrics", "manage_sessions", "unlock_accounts",
+    "create_quotes", "bind_policies", "edit_policies", "edit_customers", "process_claims", "exceed_extensions",
+    "review_drift",
+    "approve_claims", "view_company_metrics", "close_periods", "reassign_policies", "manage_sessions", "unlock_accounts",
 ]  # fmt: skip
-_BUSINESS: frozenset[Ability] = frozenset(("create_quotes", "bind_policies", "edit_policies", "process_claims"))
+_BUSINESS: frozenset[Ability] = frozenset(
+    ("create_quotes", "bind_policies", "edit_policies", "edit_customers", "process_claims")
+)
 ABILITIES: dict[Role, frozenset[Ability]] = {
     "agent": _BUSINESS,
-    "supervisor": _BUSINESS | {"exceed_extensions", "view_company_metrics"},
-    "admin": frozenset(("view_company_metrics", "manage_sessions", "unlock_accounts")),
+    "supervisor": _BUSINESS
+    | {
+        "exceed_extensions",
+        "review_drift",
+        "approve_claims",
+        "view_company_metrics",
+        "close_periods",
+        "reassign_policies",
+    },
+    "admin": frozenset(("review_drift", "view_company_metrics", "manage_sessions", "unlock_accounts")),
 }
 
 
@@ -105,6 +118,28 @@ def claim_for(viewer: Viewer, number: str) -> claims.Claim:
     found = claims.get(redis.client(), number)
     _visible(viewer, found.product, found.branch, f"There is no claim {number}.")
     return found
+
+
+def lapsed_claim_for(viewer: Viewer, number: str) -> claims.Claim:
+    """What is kept of a claim whose record ended undecided, if this person may see it. Raises NotFound."""
+    found = claims.lapsed(redis.client(), number)
+    _visible(viewer, found.product, found.branch, f"There is no claim {number}.")
+    return found
+
+
+def claim_authority(viewer: Viewer) -> Decimal | None:
+    """Dollars up to which this person approves a claim alone; None for those without a limit."""
+    return None if viewer.may("approve_claims") else Decimal(settings.CLAIM_AUTHORITY)
+
+
+def customer_for(viewer: Viewer, customer: str) -> customers.Customer:
+    """A customer of whom anything is known. Everybody may see every customer: whoever picks up the phone has to know who
+    calls; what is theirs is seen by branch and product. Raises NotFound.
+    """
+    client = redis.client()
+    if not keys.is_identifier(customer) or not dossier.known(client, customer):
+        raise NotFound(f"Nothing is known of a customer {customer[:64]}.")
+    return customers.get(client, customer)
 
 
 def _open_product(viewer: Viewer, product: str, number: str) -> None:

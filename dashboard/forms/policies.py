@@ -8,8 +8,10 @@ from django import forms
 from django.core.exceptions import ValidationError
 
 from dashboard import clock
-from dashboard.forms.fields import Day, Identifier, Money, Text
+from dashboard.errors import Invalid
+from dashboard.forms.fields import Day, Identifier, Money, Text, refuse
 from dashboard.repository.policies import STATUSES, Policy, facts_of
+from dashboard.repository.policy_service import in_step
 from dashboard.repository.values import readable
 
 COVERAGES = (
@@ -78,9 +80,26 @@ class HomePolicy(PolicyForm):
 
 
 class LifePolicy(PolicyForm):
+    """The two premiums are kept in step: the one that was changed leads."""
+
+    premium = Money(label="Premium a year", required=False, above=0, help_text="Or give the premium a month.")
+    premium_monthly = Money(label="Premium a month", required=False, above=0)
     coverage_amount = Money(label="Sum insured", above=0)
     term_years = forms.IntegerField(label="Term in years", required=False, min_value=1, max_value=60)
-    premium_monthly = Money(label="Premium a month", required=False)
+
+    def __init__(self, *args: Any, policy: Policy | None = None, **kwargs: Any) -> None:
+        super().__init__(*args, policy=policy, **kwargs)
+        self._was = (policy.premium, policy.premium_monthly) if policy else (None, None)
+
+    def clean(self) -> dict[str, Any]:
+        data = super().clean()
+        if not {"premium", "premium_monthly"} & set(self.errors):
+            try:
+                both = in_step(data.get("premium"), data.get("premium_monthly"), self._was)
+                data["premium"], data["premium_monthly"] = both
+            except Invalid as error:
+                refuse(self, error)
+        return data
 
 
 FORMS: dict[str, type[PolicyForm]] = {"auto": AutoPolicy, "home": HomePolicy, "life": LifePolicy}

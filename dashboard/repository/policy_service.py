@@ -270,14 +270,18 @@ def in_step(yearly: Decimal | None, monthly: Decimal | None, was: tuple[Decimal 
     """
     if yearly is None and monthly is None:
         raise Invalid({"premium_monthly": "Give the premium a month, or a year."})
-    if monthly is None or (yearly is not None and monthly == was[1] and yearly != was[0]):
+    if (yearly, monthly) == was:
+        return was
+    if monthly is None or (yearly is not None and monthly == was[1]):
         return yearly, (yearly / 12).quantize(_CENT, ROUND_HALF_UP) if yearly is not None else None
-    if yearly is None or (yearly == was[0] and monthly != was[1]):
+    if yearly is None:
+        kept = was[0] is not None and agree(was[0], monthly)
+        return was[0] if kept else monthly * 12, monthly
+    if yearly == was[0]:
         return monthly * 12, monthly
     if not agree(yearly, monthly):
-        raise Invalid(
-            {"premium": f"{dollars(monthly)} a month is {dollars(monthly * 12)} a year. Change one of the two."}
-        )
+        words = f"{dollars(monthly)} a month is {dollars(monthly * 12)} a year. Change one of the two."
+        raise Invalid({"premium": words})
     return yearly, monthly
 
 

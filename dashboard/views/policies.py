@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from dashboard.errors import Conflict, Invalid, NotFound
-from dashboard.forms.fields import refuse
-from dashboard.forms.policies import FORMS, PolicyForm, year_from_today
-from dashboard.permissions import Viewer, policy_for, requires, viewer_of
-from dashboard.repository import audit, claims, customers, policies
-from dashboard.repository.policies import Filter, Policy
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.views.decorators.http import require_http_methods, require_safe
 
-from dashboard import keys, redis
+from dashboard import keys, redis, vin
+from dashboard.errors import Conflict, Invalid, NotFound
+from dashboard.forms.fields import refuse
+from dashboard.forms.policies import FORMS, PolicyForm, year_from_today
+from dashboard.permissions import Viewer, policy_for, requires, viewer_of
+from dashboard.repository import audit, claims, customers, policies
+from dashboard.repository import policy_service as service
+from dashboard.repository.policies import Filter, Policy
 from dashboard.views import params, web
 
 WITHIN = ((-1, "Past their end"), (7, "End within 7 days"), (30, "End within 30 days"), (90, "End within 90 days"))
@@ -28,16 +29,8 @@ def listing(request: HttpRequest) -> HttpResponse:
 
 def _listing(request: HttpRequest) -> dict[str, Any]:
     viewer, client = viewer_of(request), redis.client()
-    wanted = Filter(
-        product=params.choice(request, "product", keys.PRODUCTS),
-        status=params.choice(request, "status", (*policies.STATUSES, policies.OTHER)),
-        agent=params.identifier(request, "agent"),
-        customer=params.identifier(request, "customer"),
-        zip=params.zip_code(request),
-        within=params.whole(request, "within", -1, 3660),
-    )
-    # A window of days is a stretch of the index by expiry, so such a list is in that order.
-    sort = "expiry" if wanted.within is not None or request.GET.get("sort") == "expiry" else "number"
+    wanted = filter_of(request)
+    sort = "expiry" if wanted.by_expiry or request.GET.get("sort") == "expiry" else "number"
     descending = request.GET.get("order") == "down"
     page = policies.listing(
         client, viewer.scope, wanted, sort=sort, descending=descending, cursor=params.cursor(request)
@@ -53,8 +46,23 @@ def _listing(request: HttpRequest) -> dict[str, Any]:
         "sort": sort,
         "descending": descending,
         "customer": customers.get(client, wanted.customer) if wanted.customer else None,
+        "query": request.GET.urlencode(),
         "may_edit": viewer.may("edit_policies"),
+        "may_reassign": viewer.may("reassign_policies"),
     }
+
+
+def filter_of(request: HttpRequest) -> Filter:
+    """What the address restricts a list of policies to."""
+    return Filter(
+        product=params.choice(request, "product", keys.PRODUCTS),
+        status=params.choice(request, "status", (*policies.STATUSES, policies.OTHER)),
+        agent=params.identifier(request, "agent"),
+        customer=params.identifier(request, "customer"),
+        zip=params.zip_code(request),
+        within=params.whole(request, "within", -1, 3660),
+        week=params.whole(request, "week", 0, 520),
+    )
 
 
 def _chips(request: HttpRequest, totals: dict[str, int], wanted: Filter) -> list[web.Chip]:
@@ -81,8 +89,24 @@ def _detail(request: HttpRequest, product: str, number: str) -> dict[str, Any]:
         "claims": claims.for_policy(client, viewer.scope, policy.id),
         "history": audit.history(client, audit.POLICY, product, number),
         "stored": policies.stored_as(client, policy),
+        "vin": vin.read(policy.vin, policy.vehicle or policy.details),
+        "undo": service.undoable(client, policy),
+        "undo_life": service.UNDO_LIFE,
+        "open": _open_services(policy),
+        "in_step": service.agree(policy.premium, policy.premium_monthly),
         "may_edit": viewer.may("edit_policies"),
         "may_claim": viewer.may("process_claims"),
+    }
+
+
+def _open_services(policy: Policy) -> dict[str, bool]:
+    """Which services are open to a policy; the buttons of the others are left out."""
+    return {
+        "endorse": service.why_not_endorse(policy) is None,
+        "renew": service.why_not_renew(policy) is None,
+        "lapse": service.why_not_lapse(policy) is None,
+        "cancel": service.why_not_cancel(policy) is None,
+        "reinstate": service.why_not_reinstate(policy) is None,
     }
 
 
@@ -100,14 +124,15 @@ def new(request: HttpRequest) -> HttpResponse:
     form = FORMS[product](request.POST or None, initial=first)
     if request.method == "POST" and form.is_valid():
         try:
-            _own_branch(viewer, form)
+            own_branch(viewer, form.cleaned_data.get("agent"))
             created = policies.create(form.facts, product, by=viewer.id, token=web.token_of(request))
         except Invalid as error:
             refuse(form, error)
         else:
             messages.success(request, f"Policy {created.partition(':')[2]} is on the books.")
             return redirect("policy", *created.split(":"))
-    return web.form_page(request, "policies/form", {"form": form, "product": product, "products": products})
+    shown = {"form": form, "product": product, "products": products, "vin": _typed_vin(form)}
+    return web.form_page(request, "policies/form", shown)
 
 
 @require_http_methods(["GET", "POST"])
@@ -121,7 +146,7 @@ def edit(request: HttpRequest, product: str, number: str) -> HttpResponse:
     form = FORMS[product](request.POST or None, policy=policy, stored=policies.raw_facts(redis.client(), policy))
     if request.method == "POST" and form.is_valid():
         try:
-            _own_branch(viewer, form)
+            own_branch(viewer, form.cleaned_data.get("agent"))
             words = policies.edit(product, number, form.facts, seen=seen, by=viewer.id, token=web.token_of(request))
         except Invalid as error:
             refuse(form, error)
@@ -131,8 +156,15 @@ def edit(request: HttpRequest, product: str, number: str) -> HttpResponse:
         else:
             messages.success(request, words)
             return redirect("policy", product, number)
-    shown = {"form": form, "product": product, "policy": policy, "seen": seen}
+    shown = {"form": form, "product": product, "policy": policy, "seen": seen, "vin": _typed_vin(form)}
     return web.form_page(request, "policies/form", shown)
+
+
+def _typed_vin(form: PolicyForm) -> vin.Reading | None:
+    """What the VIN in the form says, beside the field."""
+    if "vehicle_vin" not in form.fields:
+        return None
+    return vin.read(form["vehicle_vin"].value(), form["vehicle"].value())
 
 
 def _differences(form: PolicyForm, policy: Policy) -> list[str]:
@@ -146,8 +178,7 @@ def _differences(form: PolicyForm, policy: Policy) -> list[str]:
     ]
 
 
-def _own_branch(viewer: Viewer, form: PolicyForm) -> None:
+def own_branch(viewer: Viewer, agent: str | None) -> None:
     """An agent cannot give a policy to a branch they do not see: it would vanish from under their own eyes."""
-    agent = form.cleaned_data.get("agent")
     if agent and not viewer.scope.sees(None, policies.branch_of(redis.client(), agent)):
         raise Invalid({"agent": "This agent belongs to a branch that you do not work for."})

@@ -186,6 +186,8 @@ def test_another_length_moves_a_life_policys_end(store: Redis) -> None:
         (1000, Decimal("83.33"), (None, None), (1000, Decimal("83.33"))),
         (540, 50, (540, 45), (600, 50)),
         (600, 45, (540, 45), (600, 50)),
+        (600, 45, (600, 45), (600, 45)),
+        (None, Decimal("83.33"), (1000, None), (1000, Decimal("83.33"))),
     ],
 )
 def test_the_premium_that_was_changed_leads(yearly: Any, monthly: Any, was: Any, wanted: Any) -> None:
@@ -463,8 +465,8 @@ def test_weeks_count_what_ends_in_each_stretch_of_seven_days(store: Redis) -> No
     for offset in (-1, 0, 6, 7, 20, 400):
         book.policy(expiration_date=day(offset))
     book.policy(expiration_date=day(1), status="CANCELLED")
-    wanted = Filter(status="ACTIVE")
-    assert policies.weeks(store, Scope(), wanted, count=4) == [2, 1, 1, 0]
+    weeks = [Filter(status="ACTIVE", week=week) for week in range(4)]
+    assert policies.counts(store, Scope(), weeks) == [2, 1, 1, 0]
     page = policies.listing(store, Scope(), Filter(status="ACTIVE", week=0))
     assert [policy.days_left for policy in page.rows] == [0, 6]
 
