@@ -50,7 +50,16 @@ def command(*arguments: str) -> str:
 
 def everything(store: Redis) -> dict[str, object]:
     """All but what tells the time of writing."""
-    passing = ("quote:", "session:", "claim:", "investigation:", "dash:snapshot:", "dash:index:", "dash:indexed:")
+    passing = (
+        "quote:",
+        "session:",
+        "claim:",
+        "investigation:",
+        "dash:snapshot:",
+        "dash:index:",
+        "dash:indexed:",
+        "dash:claim:",
+    )
     return {name: value for name, value in contents(store).items() if not name.startswith(passing)}
 
 
