@@ -21,7 +21,7 @@ from redis import Redis
 from dashboard import clock, keys, things
 from dashboard.errors import Conflict
 from dashboard.repository import agents as agents_repository
-from dashboard.repository import areas, customers, groups, metrics, policies, quotes
+from dashboard.repository import areas, customers, groups, metrics, periods, policies, quotes
 from dashboard.repository.agents import Directory
 from dashboard.repository.values import Reader
 
@@ -199,9 +199,12 @@ def generate(
     written = _write_claims(client, book, staff)
     now = clock.now()
     others = things.write(client, [*_quotes(book, staff, now), *_sessions(book, agents, now)])
+    closed = things.Written({}, {})
+    if not book.figures:  # its first run
+        closed = things.write(client, list(_history(book, agents).closed_periods()))
     _raise_figures(client, book, agents)
     things.announce(client)
-    return things.Written({**written.new, **others.new}, {**written.kept, **others.kept})
+    return things.Written({**written.new, **others.new, **closed.new}, {**written.kept, **others.kept, **closed.kept})
 
 
 class _Staff:
@@ -399,12 +402,12 @@ def _write_households(client: Redis, book: Book, staff: _Staff) -> None:
     _list_places(pipe, batch, listed)
     book.record(pipe)
     pipe.execute()
-
-
-def _write_truth(pipe: Any, each: Household) -> None:
     # Written by the run before, or by somebody else: compared with what all of the batch tells.
     areas.refresh(client, "policies", taken)
     areas.refresh(client, "customers", known)
+
+
+def _write_truth(pipe: Any, each: Household) -> None:
     pipe.msetnx(dict(zip(_names(keys.customer_field, each.facts, each.customer), each.facts.values(), strict=True)))
     for (product, number), facts in each.policies.items():
         pipe.msetnx(dict(zip(_names(keys.policy_field, facts, product, number), facts.values(), strict=True)))
@@ -427,9 +430,6 @@ def _entry(each: Household, product: str, number: str, directory: Directory) -> 
     return policies._entry(policy, each.facts["address"])
 
 
-def _group(bulk: Bulk, each: Household) -> None:
-    bulk.record("SADD", keys.segment(each.segment), each.customer)
-    if each.tier:
 def _listed(each: Household) -> Any:
     """As drift.refresh would make it of what is stored: relations that agree; a test compares the two."""
     fields = keys.CUSTOMER_FIELDS
@@ -437,6 +437,9 @@ def _listed(each: Household) -> Any:
     return customers.entry(customers._customer(each.customer, reader), "")
 
 
+def _group(bulk: Bulk, each: Household) -> None:
+    bulk.record("SADD", keys.segment(each.segment), each.customer)
+    if each.tier:
         bulk.record("SADD", keys.tier(each.tier), each.customer)
     if len(each.policies) > 1:
         bulk.record("SADD", keys.multi_policy(), each.customer)
@@ -457,15 +460,15 @@ def _list_places(pipe: Any, batch: Sequence[Household], listed: set[tuple[str, s
         pipe.set(keys.location_risk(city, zip_code), 400 + int(zip_code) * 7 % 450, nx=True)
 
 
-# -- what goes on today
-
-
 def _index_wholes(client: Redis) -> None:
     """What is listed as a whole, once all households are there."""
     spots = [f"{city}:{zip_code}" for city, town in PLACES.items() for zip_code in town.zips]
     areas.refresh(client, "places", spots)
     areas.refresh(client, "groups", [f"{kind}:{name}" for kind in groups.KINDS for name in groups.USUAL[kind]])
     groups.tally(client)
+
+
+# -- what goes on today
 
 
 def _write_claims(client: Redis, book: Book, staff: _Staff) -> things.Written:
@@ -549,31 +552,55 @@ def _sessions(book: Book, agents: Sequence[Agent], now: datetime) -> Iterator[th
         yield things.workstation_session(now, agent.id, rng.randrange(10, 420), agent.branch, places, sold, figures)
 
 
+def _history(book: Book, agents: Sequence[Agent]) -> things.History:
+    return things.History(book.seed, {agent.id: agent.products for agent in agents})
+
+
 def _raise_figures(client: Redis, book: Book, agents: Sequence[Agent]) -> None:
-    """Add the book's share to the day's figures, once a day, and on its first day to yesterday's. In one transaction
-    with the note that it was done; a figure that another tool broke stays as it is.
+    """Add the book's share to the day's figures, once a day, and on its first day to yesterday's and to those of the
+    running and the last week, month and quarter. In one transaction with the note that it was done; a figure that
+    another tool broke stays as it is.
     """
     today = clock.today()
     if book.figures == today.isoformat():
         return
-    days = [today] if book.figures else [today, today - timedelta(days=1)]
+    raised = [(periods.of("daily", today), _figures(book, agents, today))]
+    for kind in periods.KINDS[1:]:
+        raised.append((periods.current(kind), raised[0][1]))
+    if not book.figures:
+        raised += _past(book, agents, today)
     book.figures = today.isoformat()
     pipe = client.pipeline(transaction=True)
-    for day in days:
-        deadline = metrics.daily_deadline(day)
-        for key, amount in _figures(book, agents, day).items():
+    for period, amounts in raised:
+        counters, parts = things.figure_keys(period, amounts)
+        for key, amount in counters.items():
             pipe.incrby(key, amount)
-            pipe.pexpireat(key, deadline)
-        listed = keys.metric_agents(day.isoformat())
+            pipe.pexpireat(key, period.deadline)
+        for key, found in parts.items():
+            for name, amount in found.items():
+                pipe.hincrby(key, name, amount)
+            pipe.pexpireat(key, period.deadline)
+        listed = keys.metric_agents(period.name)
         pipe.sadd(listed, *(agent.id for agent in agents))
-        pipe.pexpireat(listed, deadline)
+        pipe.pexpireat(listed, period.deadline)
     book.record(pipe)
     pipe.execute(raise_on_error=False)
 
 
-def _figures(book: Book, agents: Sequence[Agent], day: date) -> dict[str, int]:
-    """By key, so that the company's are the sums of the departments' and of the agents'."""
-    found: dict[str, int] = defaultdict(int)
+def _past(book: Book, agents: Sequence[Agent], today: date) -> list[tuple[periods.Period, things.Amounts]]:
+    """Yesterday, what of the running periods is past, and the whole of those before, where their figures still live."""
+    history, yesterday = _history(book, agents), today - timedelta(days=1)
+    past = [(periods.of("daily", yesterday), _figures(book, agents, yesterday))]
+    for kind in periods.KINDS[1:]:
+        running = periods.current(kind)
+        past.append((running, history.total(running.first, yesterday)))
+        past.append((running.before, history.total(running.before.first, running.before.last)))
+    return past
+
+
+def _figures(book: Book, agents: Sequence[Agent], day: date) -> things.Amounts:
+    """By owner, so that the company's are the sums of the departments' and of the agents'."""
+    found: things.Amounts = {}
     for agent in agents:
         for product in agent.products:
             rng = Random(f"{book.seed} {day} {agent.id} {product}")
@@ -584,9 +611,10 @@ def _figures(book: Book, agents: Sequence[Agent], day: date) -> dict[str, int]:
                 "claims_filed": rng.randrange(0, 3) // 2,
                 "quotes_generated": sold * 2 + rng.randrange(0, 5),
             }
-            for metric, amount in figures.items():
-                for owner in ("", product, agent.id):
-                    found[things.daily_key(day, owner, metric)] += amount
+            for owner in (metrics.COMPANY, f"product={product}", f"agent={agent.id}"):
+                row = found.setdefault(owner, {})
+                for metric, amount in figures.items():
+                    row[metric] = row.get(metric, 0) + amount
     return found
 
 

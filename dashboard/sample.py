@@ -8,16 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
-from typing import NamedTuple
+from datetime import datetime, timedelta
 
 from redis import Redis
 
 from dashboard import clock, keys
-from dashboard.repository import metrics
+from dashboard.repository import metrics, periods
 from dashboard.things import (
     SAMPLE,
     Findings,
+    History,
     Loss,
     Thing,
     Written,
@@ -26,6 +26,7 @@ from dashboard.things import (
     daily_key,
     decided_claim,
     device_session,
+    figure_keys,
     investigated_claim,
     open_quote,
     portal_session,
@@ -378,7 +379,7 @@ _YESTERDAY = {
     "auto": (7, 12_250, 6, 21), "home": (3, 7_400, 2, 9), "life": (2, 4_500, 1, 6),
     "AG001": (4, 8_300, 4, 13), "AG002": (5, 9_650, 3, 12), "AG003": (3, 6_200, 2, 11),
 }  # fmt: skip
-_LONGER = {
+_LONGER: dict[periods.Kind, dict[str, tuple[str, str]]] = {
     "weekly": {"policies_sold": ("89", "81"), "revenue": ("167300", "154900"), "customer_acquisition": ("23", "19")},
     "monthly": {"policies_sold": ("245", "231"), "revenue": ("487600", "461200"), "claims_ratio": ("0.15", "0.17")},
     "quarterly": {"growth_rate": ("12.5", "9.8"), "customer_retention": ("94.2", "93.6")},
@@ -389,6 +390,7 @@ _LONGER_KEYS = {
     "monthly": keys.monthly_metric,
     "quarterly": keys.quarterly_metric,
 }
+_SELLING = {"AG001": keys.PRODUCTS, "AG002": ("auto", "home"), "AG003": keys.PRODUCTS}
 
 
 def _metrics() -> Iterator[Thing]:
@@ -400,34 +402,31 @@ def _metrics() -> Iterator[Thing]:
         for owner, figures in rows.items():
             for metric, figure in zip(metrics.DAILY, figures, strict=True):
                 yield Thing("figures", {daily_key(day, owner, metric): str(figure)}, metrics.daily_deadline(day))
-    for period, longer in _LONGER.items():
-        running = period_of(period, today)
-        before = period_of(period, running.first - timedelta(days=1))
+    for kind, longer in _LONGER.items():
+        running = periods.current(kind)
         for name, (now, then) in longer.items():
-            for each, amount in ((running, now), (before, then)):
-                deadline = clock.end_of_day(each.last) + keys.METRIC_RETENTION[period] * clock.SECOND
-                if deadline > clock.now_ms():
-                    yield Thing("figures", {_LONGER_KEYS[period](each.name, name): amount}, deadline)
+            for each, amount in ((running, now), (running.before, then)):
+                if each.deadline > clock.now_ms():
+                    yield Thing("figures", {_LONGER_KEYS[kind](each.name, name): amount}, each.deadline)
+    yield from _history()
 
 
-class Period(NamedTuple):
-    """A week, month or quarter: its name in keys (2024-W33), its first and its last day."""
-
-    name: str
-    first: date
-    last: date
-
-
-def period_of(period: str, day: date) -> Period:
-    """The one that `day` is in. Weeks are ISO weeks."""
-    if period == "weekly":
-        first = day - timedelta(days=day.weekday())
-        return Period(f"{day:%G-W%V}", first, first + timedelta(days=6))
-    months = 1 if period == "monthly" else 3
-    first = day.replace(month=(day.month - 1) // months * months + 1, day=1)
-    after = (first + timedelta(days=31 * months)).replace(day=1)
-    name = f"{day:%Y-%m}" if months == 1 else f"{day:%Y}-Q{(day.month + 2) // 3}"
-    return Period(name, first, after - timedelta(days=1))
+def _history() -> Iterator[Thing]:
+    """What the document leaves out of the running and the last periods, and the archive of those before."""
+    history, today = History(0, _SELLING), clock.today()
+    given = {key for rows, day in ((_TODAY, today), (_YESTERDAY, today - timedelta(days=1)))
+             for owner in rows for key in (daily_key(day, owner, metric) for metric in metrics.DAILY)}  # fmt: skip
+    for kind in periods.KINDS:
+        running = periods.current(kind)
+        for period in (running, running.before):
+            counters, parts = figure_keys(period, history.total(period.first, min(period.last, today)))
+            for key, amount in counters.items():
+                if key not in given:
+                    yield Thing("figures", {key: str(amount)}, period.deadline)
+            for key, found in parts.items():
+                fields = {name: str(amount) for name, amount in found.items()}
+                yield Thing("figures", {key: fields}, period.deadline)
+    yield from history.closed_periods()
 
 
 # -- security and records, lines 262-300

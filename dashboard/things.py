@@ -6,15 +6,19 @@ They are written as other tools write them, and indexed as the live follower wou
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+import math
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from random import Random
 
 from redis import Redis
 
 from dashboard import clock, keys
-from dashboard.repository import areas, audit, metrics, reindex
+from dashboard.repository import archive, areas, audit, metrics, periods, reindex
+from dashboard.repository.periods import Period
 from dashboard.repository.values import dollars
 
 SAMPLE, GENERATED = "sample", "generated"
@@ -104,7 +108,7 @@ def index(client: Redis, names: Iterable[str]) -> None:
     for name, found in parsed:
         if "stamp" in found.parts:
             audit.note(client, name, found)
-    metrics.note_agents(client, [found for _, found in parsed if found.family is keys.daily_agent_metric])
+    metrics.note_agents(client, [found for _, found in parsed if found.family in keys.AGENT_METRICS])
     reindex.raise_sequences(client, _highest(found for _, found in parsed))
 
 
@@ -313,3 +317,120 @@ def daily_key(day: date, owner: str, metric: str) -> str:
         return keys.daily_metric(day.isoformat(), metric)
     family = keys.daily_department_metric if owner in keys.PRODUCTS else keys.daily_agent_metric
     return family(day.isoformat(), owner, metric)
+
+
+Amounts = dict[str, dict[str, int]]
+"""Counters and parts of ratios by owner (`company`, `product=auto`, `agent=AG001`)."""
+
+
+class History:
+    """Plausible figures of days gone by, the same for the same seed: busier from Monday to Friday and in spring, growing
+    a little each month. Longer periods are sums of their days, the company's figures sums of its agents'.
+    """
+
+    def __init__(self, seed: int, agents: Mapping[str, Sequence[str]]) -> None:
+        """`agents`: the products of each."""
+        self._seed = seed
+        self._agents = agents
+
+    def closed_periods(self) -> Iterator[Thing]:
+        """The archive of the last periods but the very last of each kind, whose own figures still stand to be closed.
+        One pass over the days, with one open period of each kind in memory.
+        """
+        wanted = {kind: periods.latest(kind, archive.SHOWN[kind])[:-1] for kind in periods.KINDS}
+        day = min(found[0].first for found in wanted.values())
+        last = max(found[-1].last for found in wanted.values())
+        names = {period.name for found in wanted.values() for period in found}
+        open_ones: dict[str, Amounts] = {}
+        while day <= last:
+            figures = self.day(day)
+            for period in (periods.of(kind, day) for kind in periods.KINDS):
+                if period.name in names:
+                    _add_up(open_ones.setdefault(period.name, {}), figures)
+                    if day == period.last:
+                        yield _archive_of(period, open_ones.pop(period.name))
+            day += timedelta(days=1)
+
+    def total(self, first: date, last: date) -> Amounts:
+        """The sum over these days; nothing where the last is before the first."""
+        found: Amounts = {}
+        for ahead in range((last - first).days + 1):
+            _add_up(found, self.day(first + timedelta(days=ahead)))
+        return found
+
+    def day(self, day: date) -> Amounts:
+        rng = Random(f"{self._seed} {day}")
+        found: Amounts = {}
+        for agent, products in self._agents.items():
+            for product in products:
+                amounts = _plausible(rng, day, agent, product)
+                _add_up(found, dict.fromkeys((metrics.COMPANY, f"product={product}", f"agent={agent}"), amounts))
+        return found
+
+
+def figure_keys(period: Period, amounts: Amounts) -> tuple[dict[str, int], dict[str, dict[str, int]]]:
+    """Amounts by key: the counters, and the parts of ratios as hashes."""
+    counters = {
+        metrics.names_of(period, owner)[name]: amount
+        for owner, found in amounts.items()
+        for name, amount in found.items()
+        if name in metrics.COUNTERS
+    }
+    parts = {
+        keys.metric_parts(period.name, owner): {name: found[name] for name in metrics.PARTS if name in found}
+        for owner, found in amounts.items()
+    }
+    return counters, {name: found for name, found in parts.items() if found}
+
+
+def _archive_of(period: Period, amounts: Amounts) -> Thing:
+    rows = {}
+    for owner, found in amounts.items():
+        counters = {name: Decimal(found.get(name, 0)) for name in metrics.COUNTERS}
+        parts = {name: Decimal(found[name]) for name in metrics.PARTS if name in found}
+        rows[owner] = metrics.Figures(**counters, parts=parts)
+    fields = archive.frozen(rows, by=archive.BY_ITSELF, at=period.end + 2 * clock.MINUTE)
+    return Thing("closed periods", {keys.archive(period.name): fields})
+
+
+def _add_up(total: Amounts, figures: Mapping[str, Mapping[str, int]]) -> None:
+    for owner, amounts in figures.items():
+        row = total.setdefault(owner, {})
+        for name, amount in amounts.items():
+            row[name] = row.get(name, 0) + amount
+
+
+_SHARES = {"auto": 1.5, "home": 0.9, "life": 0.6}
+"""How much of each product is sold, on average over the products."""
+_PREMIUMS = {"auto": 1_250, "home": 1_480, "life": 720}
+"""Dollars a year."""
+
+
+def _plausible(rng: Random, day: date, agent: str, product: str) -> dict[str, int]:
+    """One agent's day with one product."""
+    season = 1 + 0.22 * math.sin((day.timetuple().tm_yday - 20) / 365 * 2 * math.pi)
+    growth = 1 + 0.0004 * (day - date(2024, 1, 1)).days
+    weekday = 1.0 if day.weekday() < 5 else 0.3
+    skill = 0.75 + zlib.crc32(agent.encode()) % 60 / 100
+    pace = 1.2 * _SHARES[product] * season * growth * weekday * skill
+    sold, decided = _about(rng, pace), _about(rng, pace * 0.38)
+    premium = _PREMIUMS[product]
+    amounts = {
+        "policies_sold": sold,
+        "revenue": sold * rng.randrange(premium - 300, premium + 500, 25),
+        "claims_filed": _about(rng, pace * 0.42),
+        "quotes_generated": sold + _about(rng, pace * 1.6),
+        "customer_acquisition": min(sold, _about(rng, sold * 0.4)),
+        "claims_approved": decided * rng.randrange(250, 900, 25),
+        "claims_decided": decided,
+        "claims_timed": decided,
+        "closing_hours": decided * rng.randrange(60, 260),
+        "policies_renewed": _about(rng, pace * 1.5),
+        "policies_ended": _about(rng, pace * 0.1),
+    }
+    return {name: amount for name, amount in amounts.items() if amount}
+
+
+def _about(rng: Random, mean: float) -> int:
+    """A whole number around `mean`."""
+    return max(0, int(rng.gauss(mean, math.sqrt(max(mean, 0.1)) * 0.8) + rng.random()))

@@ -159,7 +159,7 @@ class _Reconciliation:
                 self.outcome.written += 1
 
     def _follow_metrics(self, found: Iterable[keys.Parsed]) -> None:
-        figures = [parsed for parsed in found if parsed.family is keys.daily_agent_metric]
+        figures = [parsed for parsed in found if parsed.family in keys.AGENT_METRICS]
         if figures:
             metrics.note_agents(self._client, figures)
 

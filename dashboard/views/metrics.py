@@ -1,162 +1,493 @@
-"""Metrics: the day's figures against yesterday's; company, departments and agents for those who lead, one's own for an
-agent. The same as a file.
+"""Metrics: the figures of a day, week, month or quarter against the period before, and trends over those that were
+closed; company, departments and agents for those who lead, one's own for an agent. The same as files.
 """
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from dashboard.charts import Bar, bars
-from dashboard.permissions import Viewer, viewer_of
-from dashboard.repository import agents, metrics
-from dashboard.repository.metrics import DAILY, Figures, Metric
-from dashboard.templatetags.tideline import money, number
+from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
-from django.views.decorators.http import require_safe
+from django.urls import reverse
+from django.utils.safestring import SafeString
+from django.views.decorators.http import require_POST, require_safe
 
-from dashboard import clock, redis
+from dashboard import charts, clock, keys, redis
+from dashboard.charts import Bar, Point
+from dashboard.errors import NotFound
+from dashboard.permissions import Viewer, requires, viewer_of
+from dashboard.repository import agents, archive, metrics, periods
+from dashboard.repository.metrics import COMPANY, DAILY, METRICS, RATIOS, Figures, Metric, Shown, Statement
+from dashboard.repository.periods import Kind, Period
 from dashboard.views import params, web
+from dashboard.views.metric_words import TERMS, TITLES, WORD_OF, WORDS, Term, short, title
 
-TITLES: dict[Metric, str] = {
-    "policies_sold": "Policies sold",
-    "revenue": "Revenue",
-    "claims_filed": "Claims filed",
-    "quotes_generated": "Quotes generated",
-}
 MOST_AGENTS = 200
+LEADERS = 12
+MADE = ("quote_to_bind", "closing_hours")
+"""Figures that are made of others for each row."""
+
+
+# -- what rows and tiles are made of
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One figure of a period and of the one before, ready to show. `marks` are what has to be said about it."""
+
+    term: Term
+    value: Decimal | None
+    before: Decimal | None
+    so_far: bool
+    before_name: str
+    marks: tuple[str, ...] = ()
+
+    @property
+    def text(self) -> str:
+        return self.term.text(self.value)
+
+    @property
+    def before_text(self) -> str:
+        return "" if self.before is None else self.term.text(self.before)
+
+    @property
+    def delta(self) -> Decimal | None:
+        """What it is more than before; None while the period runs: a part against a whole says nothing."""
+        if self.so_far or self.value is None or self.before is None:
+            return None
+        return self.value - self.before
+
+    @property
+    def delta_text(self) -> str:
+        if not self.delta:
+            return "same as"
+        points = f"{abs(self.delta):f} points" if self.term.form == "percent" else self.term.text(abs(self.delta))
+        return f"{'▲' if self.delta > 0 else '▼'} {points}"
+
+    @property
+    def tone(self) -> str:
+        if not self.delta or not self.term.more:
+            return ""
+        better = (self.delta > 0) == (self.term.more == "good")
+        return "good" if better else "bad"
 
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table: somebody's figures of the day and of the day before."""
+    """One line of the table: somebody's figures of the period and of the one before."""
 
-    group: str
-    name: str
-    now: Figures
-    before: Figures
+    owner: str
+    now: Statement
+    before: Statement
+    two_before: Statement
 
     @property
-    def cells(self) -> list[tuple[Metric, Decimal | None, Decimal | None]]:
-        return [(metric, getattr(self.now, metric), getattr(self.before, metric)) for metric in DAILY]
+    def group(self) -> str:
+        return {"company": "Company", "product": "Department", "agent": "Agent"}[self.owner.partition("=")[0]]
+
+    @property
+    def name(self) -> str:
+        return self.owner.partition("=")[2] or "Company"
+
+    @property
+    def label(self) -> str:
+        return self.name.title() if self.group == "Department" else self.name
+
+    @property
+    def figures(self) -> Figures:
+        return self.now.of(self.owner)
+
+    def shown(self, metric: Metric) -> Shown:
+        return self.now.shown(self.owner, metric, self.before)
+
+    def shown_before(self, metric: Metric) -> Shown:
+        return self.before.shown(self.owner, metric, self.two_before)
+
+    def cell(self, name: str) -> Cell:
+        term, running = TERMS[name], not self.now.period.is_over
+        words = short(self.before.period)
+        if name in MADE:
+            pair = (getattr(each.of(self.owner), name) for each in (self.now, self.before))
+            return Cell(term, *pair, running, words)
+        shown = self.shown(name)  # type: ignore[arg-type]
+        before = self.shown_before(name).value  # type: ignore[arg-type]
+        return Cell(term, shown.value, before, running, words, _marks(term, shown))
+
+    @property
+    def cells(self) -> list[Cell]:
+        return [self.cell(name) for name in TERMS]
+
+
+def _marks(term: Term, shown: Shown) -> tuple[str, ...]:
+    marks = []
+    if shown.of_parts is not None:
+        marks.append(f"Stored by another tool; its parts give {term.text(shown.of_parts)}")
+    elif shown.foreign:
+        marks.append("Stored by another tool")
+    if shown.late is not None:
+        marks.append(f"{term.text(shown.late)} written since it was closed")
+    return tuple(marks)
+
+
+def tiles(now: Figures, before: Figures) -> list[dict[str, str]]:
+    """The day's four figures as templates/parts/tile.html takes them."""
+    return [tile(now, before, metric, TITLES[metric]) for metric in DAILY]
+
+
+def tile(now: Figures, before: Figures, metric: Metric, label: str) -> dict[str, str]:
+    term, former = TERMS[metric], getattr(before, metric)
+    note = "none recorded yesterday" if former is None else f"{term.text(former)} yesterday"
+    return {"id": f"tile-{metric}", "label": label, "value": term.text(getattr(now, metric)), "note": note}
+
+
+# -- one period
 
 
 @require_safe
 def day(request: HttpRequest) -> HttpResponse:
+    """A period's figures: today's, or what `period` (day, week, month, quarter) and `of` (2026-W46) say."""
     # An agent's own figures are theirs alone.
     shared = viewer_of(request).may("view_company_metrics")
-    return web.live_page(request, "metrics", ("metrics",), lambda: _day(request), shared=shared)
+    return web.live_page(request, "metrics", ("metrics",), lambda: _period(request), shared=shared)
 
 
-def _day(request: HttpRequest) -> dict[str, Any]:
-    metric: Metric = params.choice(request, "metric", DAILY) or "policies_sold"  # type: ignore[assignment]
-    rows = _rows(viewer_of(request))
+def _period(request: HttpRequest) -> dict[str, Any]:
+    viewer, period = viewer_of(request), _asked(request)
+    metric = _metric(request, "policies_sold")
+    rows = _rows(viewer, period)
     departments = [row for row in rows if row.group == "Department"]
-    people = [row for row in rows if row.group == "Agent"]
+    people = [row for row in rows if row.group == "Agent"] if departments else []
+    now = rows[0].now
     return {
-        "day": clock.today(),
-        "yesterday": web.yesterday(),
+        "period": period,
+        "title": title(period),
+        "before": title(period.before),
+        "own": not departments,
+        "closed": now.closed,
+        "closed_at": clock.moment(now.closed.at) if now.closed else None,
+        "retention": _lifetime(period),
+        "may_close": _may_close(viewer, now),
+        "close_url": reverse("metrics_close", args=[period.name]),
+        "switch": _switch(request, period),
+        "steps": _steps(request, period),
         "total": rows[0],
-        "tiles": tiles(rows[0].now, rows[0].before),
+        "terms": list(TERMS.values()),
         "departments": departments,
         "agents": people,
         "metric": metric,
         "metric_title": TITLES[metric],
-        "metrics": [web.Chip(TITLES[each], web.address(request, metric=each), None, each == metric) for each in DAILY],
-        "titles": list(TITLES.values()),
-        "department_chart": _chart(departments, metric, "by department") if departments else "",
-        "agent_chart": _chart(_leading(people, metric), metric, "by agent") if people else "",
+        "metrics": _metric_chips(request, metric),
+        "department_chart": _bars(departments, metric, "by department") if departments else "",
+        "leaders": _leaders(people, metric),
+        "trends": f"{reverse('metrics_trends')}?period={WORD_OF[period.kind]}&metric={metric}",
+        "csv": f"{reverse('metrics_csv')}?of={period.name}",
     }
 
 
-def _rows(viewer: Viewer) -> list[Row]:
-    """The first row is the total that this person may see. Five round trips at most."""
-    client, today, yesterday = redis.client(), clock.today(), web.yesterday()
+def _lifetime(period: Period) -> int:
+    """ms for which the period's figures live in all, for the ring beside their end."""
+    return period.deadline - clock.end_of_day(period.before.last)
+
+
+def _asked(request: HttpRequest) -> Period:
+    """The period that the address asks for; the running one of its kind where it asks for none or for a future one."""
+    found = periods.named(request.GET.get("of", ""))
+    if found and (found.is_over or found.is_running):
+        return found
+    return periods.current(_kind(request, "daily"))
+
+
+def _kind(request: HttpRequest, otherwise: Kind) -> Kind:
+    word = params.choice(request, "period", tuple(WORDS))
+    return WORDS[word] if word else otherwise
+
+
+def _metric(request: HttpRequest, otherwise: Metric) -> Metric:
+    return params.choice(request, "metric", METRICS) or otherwise  # type: ignore[return-value]
+
+
+def _metric_chips(request: HttpRequest, metric: Metric) -> list[web.Chip]:
+    return [web.Chip(TITLES[each], web.address(request, metric=each), None, each == metric) for each in METRICS]
+
+
+def _switch(request: HttpRequest, period: Period) -> list[web.Chip]:
+    """The same time as a day, week, month or quarter; from a running period to the running ones."""
+    chips = []
+    for word, kind in WORDS.items():
+        of = None if period.is_running else periods.of(kind, period.first).name
+        chips.append(web.Chip(word.title(), web.address(request, period=word, of=of), None, kind == period.kind))
+    return chips
+
+
+@dataclass(frozen=True)
+class Step:
+    """A way to another period, with its name; an empty address is none."""
+
+    words: str
+    url: str
+
+
+def _steps(request: HttpRequest, period: Period) -> dict[str, Step | None]:
+    def to(other: Period) -> Step:
+        of = None if other.is_running else other.name
+        return Step(short(other), web.address(request, period=WORD_OF[other.kind], of=of))
+
+    back = to(period.before) if period.before.first > periods.FIRST else None
+    return {
+        "back": back,
+        "forward": None if period.is_running else to(period.after),
+        "present": None if period.is_running else to(periods.current(period.kind)),
+    }
+
+
+def _rows(viewer: Viewer, period: Period) -> list[Row]:
+    """The first row is the total that this person may see. Thirteen round trips at most, however many agents."""
+    client = redis.client()
+    around = (period, period.before, period.before.before)
     if not viewer.may("view_company_metrics"):
-        now, before = (metrics.day(client, on, agents=[viewer.id]).agents for on in (today, yesterday))
-        return [Row("Agent", viewer.id, now[viewer.id], before[viewer.id])]
-    seen = metrics.agents_with_figures(client, today) | metrics.agents_with_figures(client, yesterday)
+        three = [metrics.statement(client, each, agents=[viewer.id]) for each in around]
+        return [Row(f"agent={viewer.id}", *three)]
+    names = _agents(viewer, around[:2])
+    three = [metrics.statement(client, each, agents=names) for each in around]
+    owners = [COMPANY, *(f"product={name}" for name in three[0].departments), *(f"agent={name}" for name in names)]
+    return [Row(owner, *three) for owner in owners]
+
+
+def _agents(viewer: Viewer, around: Sequence[Period]) -> list[str]:
+    """Agents with a figure in one of these periods, and all others where they are few."""
+    client = redis.client()
+    seen: set[str] = set()
+    for period in around:
+        seen |= metrics.agents_with_figures(client, period) | metrics.archived_agents(client, period)
     known = agents.directory(client).agents(viewer.scope)
-    names = sorted(seen | set(known if len(known) <= MOST_AGENTS else ()))
-    now_day, before_day = (metrics.day(client, on, agents=names) for on in (today, yesterday))
-    rows = [Row("Company", "Company", now_day.company, before_day.company)]
-    rows += _paired("Department", now_day.departments, before_day.departments)
-    return rows + _paired("Agent", now_day.agents, before_day.agents)
+    return sorted(seen | set(known if len(known) <= MOST_AGENTS else ()))
 
 
-def _paired(group: str, now: Mapping[str, Figures], before: Mapping[str, Figures]) -> list[Row]:
-    return [Row(group, name, now[name], before[name]) for name in now]
-
-
-def tiles(now: Figures, before: Figures) -> list[dict[str, str]]:
-    """The four figures as templates/parts/tile.html takes them."""
-    return [tile(now, before, metric, title) for metric, title in TITLES.items()]
-
-
-def tile(now: Figures, before: Figures, metric: Metric, label: str) -> dict[str, str]:
-    note = _before_text(metric, getattr(before, metric)) or "none recorded yesterday"
-    return {"id": f"tile-{metric}", "label": label, "value": _text(metric, getattr(now, metric)), "note": note}
-
-
-def _leading(rows: list[Row], metric: Metric, most: int = 12) -> list[Row]:
-    return sorted(rows, key=lambda row: getattr(row.now, metric) or Decimal(-1), reverse=True)[:most]
-
-
-def _chart(rows: list[Row], metric: Metric, what: str) -> str:
-    pairs = [(row, getattr(row.now, metric), getattr(row.before, metric)) for row in rows]
-    drawn = [
-        Bar(
-            label=row.name if row.group == "Agent" else row.name.title(),
-            value=now,
-            before=before,
-            value_text=_text(metric, now) if now is not None else "none recorded",
-            before_text=_before_text(metric, before),
+def _bars(rows: Sequence[Row], metric: Metric, what: str) -> SafeString:
+    drawn = []
+    for row in rows:
+        cell = row.cell(metric)
+        before = f"{cell.before_text} {cell.before_name}" if cell.before_text else ""
+        drawn.append(
+            Bar(row.label, cell.value, cell.before, cell.text if cell.value is not None else "none recorded", before)
         )
-        for row, now, before in pairs
-    ]
     words = "; ".join(", ".join(filter(None, (f"{row.label}: {row.value_text}", row.before_text))) for row in drawn)
-    return bars(drawn, title=f"{TITLES[metric]} {what}, today so far", description=words)
+    return charts.bars(drawn, title=f"{TITLES[metric]} {what}", description=words)
 
 
-def _text(metric: Metric, value: Decimal | None) -> str:
-    return str(money(value) if metric == "revenue" else number(value))
+@dataclass(frozen=True)
+class Leader:
+    """A place on the leader board. Equal figures share a rank; `share` is percent of the first one's, for a bar."""
+
+    rank: int | None
+    row: Row
+    cell: Cell
+    share: str
 
 
-def _before_text(metric: Metric, value: Decimal | None) -> str:
-    return "" if value is None else f"{_text(metric, value)} yesterday"
+def _leaders(people: Sequence[Row], metric: Metric) -> list[Leader]:
+    """Those with the most first; for a ratio of which less is better, the least. Who has none stands last, unranked."""
+    sign = 1 if TERMS[metric].more == "bad" else -1
+    cells = [(row, row.cell(metric)) for row in people]
+    known = [(row, cell, cell.value) for row, cell in cells if cell.value is not None]
+    known.sort(key=lambda each: (sign * each[2], each[0].name))
+    largest = max((abs(value) for _, _, value in known), default=Decimal(0)) or Decimal(1)
+    values = [value for _, _, value in known]
+    board = [
+        Leader(values.index(value) + 1, row, cell, f"{max(value, Decimal(0)) / largest * 100:.1f}")
+        for row, cell, value in known
+    ]
+    board += [Leader(None, row, cell, "0") for row, cell in cells if cell.value is None]
+    return board
+
+
+# -- closing
+
+
+def _may_close(viewer: Viewer, now: Statement) -> bool:
+    over = clock.now_ms() >= now.period.end + archive.GRACE
+    return viewer.may("close_periods") and over and not now.closed and not now.empty
+
+
+@require_POST
+@requires("close_periods")
+def close(request: HttpRequest, span: str) -> HttpResponse:
+    """Freeze a period's figures to the archive. Whoever comes second is told that it was done."""
+    period = periods.named(span)
+    if period is None:
+        raise NotFound("There is no such period.")
+    with web.told(request):
+        done = archive.close(period, by=viewer_of(request).id, token=web.token_of(request))
+        messages.success(
+            request,
+            f"{title(period)} is closed." if done else f"{title(period)} was closed before: nothing was changed.",
+        )
+    return web.back(request, f"{reverse('metrics')}?of={period.name}")
+
+
+# -- trends
+
+
+@dataclass(frozen=True)
+class Trend:
+    """One owner's course over the closed periods: a picture, and the same as words."""
+
+    name: str
+    label: str
+    latest: str
+    drawing: SafeString
+
+
+@require_safe
+def trends(request: HttpRequest) -> HttpResponse:
+    """One figure over the closed periods: `period` (day, week, month, quarter) and `metric`."""
+    shared = viewer_of(request).may("view_company_metrics")
+    return web.live_page(request, "metrics/trends", ("metrics",), lambda: _trends(request), shared=shared)
+
+
+def _trends(request: HttpRequest) -> dict[str, Any]:
+    viewer, kind, metric = viewer_of(request), _kind(request, "monthly"), _metric(request, "revenue")
+    people, known = _trend_agents(viewer, kind, metric)
+    owners = _trend_owners(viewer, people)
+    found = archive.statements(redis.client(), kind, owners)
+    term = TERMS[metric]
+    points = {owner: _points(found, owner, metric) for owner in owners}
+    departments = [owner for owner in owners if owner.startswith("product=")]
+    small = [owner for owner in owners if owner.startswith("agent=") and owner != owners[0]]
+    return {
+        "word": WORD_OF[kind],
+        "term": term,
+        "kinds": [
+            web.Chip(word.title(), web.address(request, period=word), None, WORDS[word] == kind) for word in WORDS
+        ],
+        "metrics": _metric_chips(request, metric),
+        "own": owners[0] != COMPANY,
+        "statements": found,
+        "span": f"{title(found[0].period)} to {title(found[-1].period)}" if found else "",
+        "whole": _whole(points[owners[0]], metric, _label(owners[0])),
+        "departments": _panels(departments, points, term),
+        "agents": _panels(small, points, term),
+        "agents_known": known,
+        "owners": [_label(owner) for owner in owners],
+        "table": _table(found, owners, points),
+        "csv": f"{reverse('metrics_trends_csv')}?period={WORD_OF[kind]}",
+        "metrics_url": f"{reverse('metrics')}?period={WORD_OF[kind]}",
+    }
+
+
+def _trend_agents(viewer: Viewer, kind: Kind, metric: Metric) -> tuple[list[str], int]:
+    if viewer.may("view_company_metrics"):
+        return archive.leading_agents(redis.client(), kind, metric, most=LEADERS)
+    return [viewer.id], 1
+
+
+def _trend_owners(viewer: Viewer, people: Sequence[str]) -> list[str]:
+    """The first is the one whose trend is drawn large."""
+    named = [f"agent={name}" for name in people]
+    if not viewer.may("view_company_metrics"):
+        return named
+    return [COMPANY, *(f"product={product}" for product in keys.PRODUCTS), *named]
+
+
+def _points(found: Sequence[Statement], owner: str, metric: Metric) -> list[Point]:
+    term, points = TERMS[metric], []
+    for before, each in zip([None, *found], found, strict=False):
+        value = each.shown(owner, metric, before).value if each.closed else None
+        text = term.text(value) if value is not None else ("none recorded" if each.closed else "never closed")
+        points.append(Point(short(each.period), value, text))
+    return points
+
+
+def _whole(points: Sequence[Point], metric: Metric, label: str) -> SafeString:
+    draw = charts.line if metric in RATIOS else charts.columns
+    return draw(points, title=f"{TITLES[metric]}, {label}", height=170) if points else SafeString("")
+
+
+def _panels(owners: Sequence[str], points: dict[str, list[Point]], term: Term) -> list[Trend]:
+    """Small multiples: all on one scale, so that they can be compared."""
+    within = charts.scale((point.value for owner in owners for point in points[owner]), 44, 4)
+    return [
+        Trend(
+            name=owner.replace("=", "-"),
+            label=_label(owner),
+            latest=points[owner][-1].text if points[owner] else "",
+            drawing=charts.spark(points[owner], within, title=f"{term.title}, {_label(owner)}"),
+        )
+        for owner in owners
+        if points[owner]
+    ]
+
+
+def _label(owner: str) -> str:
+    kind, _, name = owner.partition("=")
+    return "Company" if kind == COMPANY else name.title() if kind == "product" else name
+
+
+def _table(
+    found: Sequence[Statement], owners: Sequence[str], points: dict[str, list[Point]]
+) -> list[dict[str, object]]:
+    """The newest period first, one text for each owner."""
+    rows = [
+        {
+            "period": each.period,
+            "title": title(each.period),
+            "url": f"{reverse('metrics')}?of={each.period.name}",
+            "texts": [points[owner][at].text for owner in owners],
+        }
+        for at, each in enumerate(found)
+    ]
+    return rows[::-1]
+
+
+# -- files
+
+_FIGURE_COLUMNS = (*METRICS, "quote_to_bind_percent", "claims_closing_hours")
 
 
 @require_safe
 def csv_file(request: HttpRequest) -> StreamingHttpResponse:
-    """The same figures, today and yesterday, one line for each company, department or agent and day."""
-    rows = _rows(viewer_of(request))
-    response = StreamingHttpResponse(
-        _lines(rows, clock.today(), web.yesterday()), content_type="text/csv; charset=utf-8"
-    )
-    response["Content-Disposition"] = f'attachment; filename="metrics-{clock.today():%Y-%m-%d}.csv"'
-    return response
+    """The figures of a period and of the one before: one line for each company, department or agent and period."""
+    period = _asked(request)
+    rows = _rows(viewer_of(request), period)
+    return web.csv_answer(f"metrics-{period.name}.csv", ("period", "group", "name", *_FIGURE_COLUMNS), _lines(rows))
 
 
-def _lines(rows: list[Row], today: date, yesterday: date) -> Iterator[str]:
-    writer = csv.writer(_Echo())
-    yield writer.writerow(["day", "group", "name", *DAILY])
+def _lines(rows: Sequence[Row]) -> Iterator[Sequence[object]]:
     for row in rows:
-        for on, figures in ((today, row.now), (yesterday, row.before)):
-            values = ["" if value is None else f"{value:f}" for value in (getattr(figures, metric) for metric in DAILY)]
-            yield writer.writerow([on.isoformat(), row.group, _harmless(row.name), *values])
+        for now, before in ((row.now, row.before), (row.before, row.two_before)):
+            yield _line(now, before, row.owner, row.group, row.name)
 
 
-class _Echo:
-    """A file that gives back what is written to it."""
+@require_safe
+def trends_csv(request: HttpRequest) -> StreamingHttpResponse:
+    """Every closed period that the archive goes back to, with every figure of everybody this person may see."""
+    viewer, kind = viewer_of(request), _kind(request, "monthly")
+    if viewer.may("view_company_metrics"):
+        found: Iterator[Statement] = archive.everything(redis.client(), kind)
+    else:
+        own = archive.statements(redis.client(), kind, [f"agent={viewer.id}"])
+        found = iter(each for each in own if each.closed)
+    header = ("period", "group", "name", *_FIGURE_COLUMNS)
+    return web.csv_answer(f"metrics-{WORD_OF[kind]}s.csv", header, _trend_lines(found, viewer))
 
-    def write(self, line: str) -> str:
-        return line
+
+def _trend_lines(found: Iterator[Statement], viewer: Viewer) -> Iterator[Sequence[object]]:
+    before: Statement | None = None
+    for each in found:
+        former = before if before and before.period == each.period.before else None
+        if viewer.may("view_company_metrics"):
+            yield _line(each, former, COMPANY, "Company", "Company")
+        for name in each.departments:
+            yield _line(each, former, f"product={name}", "Department", name)
+        for name in each.agents:
+            yield _line(each, former, f"agent={name}", "Agent", name)
+        before = each
 
 
-def _harmless(text: str) -> str:
-    """A name that a spreadsheet would take for a formula, made text."""
-    return f"'{text}" if text[:1] in "=+-@\t\r" else text
+def _line(now: Statement, before: Statement | None, owner: str, group: str, name: str) -> Sequence[object]:
+    figures = now.of(owner)
+    shown = (now.shown(owner, metric, before).value for metric in METRICS)
+    return (now.period.name, group, name, *shown, figures.quote_to_bind, figures.closing_hours)

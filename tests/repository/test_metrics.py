@@ -1,4 +1,4 @@
-"""The day's figures: raised with their deadline in one step, never more broken than they were, missing and not zero."""
+"""Figures: raised with their deadline in one step, never more broken than they were, missing and not zero."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from redis import Redis
 
 from dashboard import clock, keys
 from dashboard.repository import metrics
-from dashboard.repository.metrics import Metric
+from dashboard.repository.metrics import Counter
 from dashboard.repository.store import change
 
 
-def add(amounts: Mapping[Metric, Decimal | int], product: str | None = "auto", agent: str | None = "AG001") -> None:
+def add(amounts: Mapping[Counter, Decimal | int], product: str | None = "auto", agent: str | None = "AG001") -> None:
     change(lambda draft: metrics.add(draft, amounts, product=product, agent=agent))
 
 

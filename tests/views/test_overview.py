@@ -76,7 +76,7 @@ class TestMetrics:
         store.set(f"metrics:daily:{clock.today()}:agent:=HYPERLINK:policies_sold", "1", ex=60)
         store.sadd(keys.metric_agents(clock.today().isoformat()), "=HYPERLINK")
         text = b"".join(supervisor_client.get("/metrics/csv/").streaming_content).decode()
-        lines = {(row["day"], row["name"]): row for row in csv.DictReader(text.splitlines())}
+        lines = {(row["period"], row["name"]): row for row in csv.DictReader(text.splitlines())}
         assert lines[(str(clock.today()), "Company")]["revenue"] == "950"
         assert lines[(str(clock.today()), "home")]["revenue"] == ""
         assert (str(clock.today()), "'=HYPERLINK") in lines
