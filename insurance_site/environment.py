@@ -105,6 +105,12 @@ VARIABLES = (
         "The business's time zone: its days, weeks and quarters begin and end there.",
         time_zone,
     ),
+    Variable(
+        "CLAIM_AUTHORITY",
+        "5000",
+        "Dollars up to which an agent approves a claim alone; what is above waits for a supervisor.",
+        number(0, 1_000_000_000),
+    ),
     Variable("WORKERS", "2", "Server processes; one for each core is plenty.", number(1, 64)),
     Variable(
         "DEMO_PASSWORD",

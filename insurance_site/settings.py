@@ -188,6 +188,11 @@ STORAGES = {
     },
 }
 
+# -- the business
+
+CLAIM_AUTHORITY: int = read("CLAIM_AUTHORITY")
+"""Dollars."""
+
 # -- time and language
 
 USE_TZ = True

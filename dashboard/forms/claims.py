@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from django import forms
@@ -11,7 +12,7 @@ from django.core.exceptions import ValidationError
 from dashboard import clock
 from dashboard.forms.fields import Identifier, Money, Text
 from dashboard.repository.claims import Claim
-from dashboard.repository.values import LONGEST, plain
+from dashboard.repository.values import LONGEST, dollars, plain
 
 KINDS = ("Auto Accident", "Auto Theft", "Glass Damage", "Hail Damage", "Fire", "Water Damage", "Burglary", "Liability")
 """Suggestions; anything else can be typed."""
@@ -103,11 +104,58 @@ class Investigation(forms.Form):
         return str(self.cleaned_data["notes"]).replace("\r\n", "\n")
 
 
+class Reserve(forms.Form):
+    """What is set aside. The form carries what it replaces, so that two people setting it notice each other."""
+
+    reserve = Money(label="Reserve", help_text="0 releases it.")
+    instead_of = Money(required=False, widget=forms.HiddenInput)
+
+    def __init__(self, data: Any = None, *, claim: Claim) -> None:
+        first = claim.estimated if claim.reserve is None else claim.reserve
+        super().__init__(data, initial={"reserve": money(first), "instead_of": money(claim.reserve)})
+
+
 class Approve(forms.Form):
     final_amount = Money(label="Final amount", above=0, help_text="What will be paid.")
 
     def __init__(self, data: Any = None, *, claim: Claim) -> None:
-        super().__init__(data, initial={"final_amount": money(claim.estimated)})
+        super().__init__(data, initial={"final_amount": money(claim.amount)})
+
+
+class SendBack(forms.Form):
+    reason = Text(label="What is to be done", max_length=500, help_text="One line, for the adjuster and the agent.")
+
+    def __init__(self, data: Any = None, *, claim: Claim) -> None:
+        super().__init__(data)
+
+
+class Pay(forms.Form):
+    """A payment. The form carries what was paid when it was shown, so that nothing is paid twice by two people."""
+
+    amount = Money(label="Amount", above=0)
+    paid_before = Money(required=False, widget=forms.HiddenInput)
+
+    def __init__(self, data: Any = None, *, claim: Claim) -> None:
+        super().__init__(data, initial={"amount": money(claim.unpaid), "paid_before": money(claim.paid or Decimal(0))})
+        if claim.unpaid is not None:
+            self.fields["amount"].help_text = f"{dollars(claim.unpaid)} is left to pay."
+
+    def clean_paid_before(self) -> Decimal:
+        return self.cleaned_data["paid_before"] or Decimal(0)
+
+
+class Close(forms.Form):
+    """Nothing to fill in: a question."""
+
+    def __init__(self, data: Any = None, *, claim: Claim) -> None:
+        super().__init__(data)
+
+
+class Reopen(forms.Form):
+    reason = Text(label="Reason", max_length=500, help_text="What is new about it; it stays in the history.")
+
+    def __init__(self, data: Any = None, *, claim: Claim) -> None:
+        super().__init__(data)
 
 
 class Deny(forms.Form):

@@ -1,25 +1,20 @@
-"""Claims: the pipeline, one claim, the first notice of loss, and each step towards a decision."""
+"""Claims: the pipeline, lists of one stage, what ends soon, how old it is, adjusters' desks, one claim, and files."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Iterator
 from typing import Any
 
-from django import forms
-from django.contrib import messages
-from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect
-from django.views.decorators.http import require_GET, require_http_methods
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.urls import reverse
+from django.views.decorators.http import require_safe
 
-from dashboard import keys, redis
-from dashboard.errors import Conflict, Expired, Invalid
-from dashboard.forms.claims import KINDS, Approve, Assign, Deny, Investigation, Report
-from dashboard.forms.fields import refuse
-from dashboard.permissions import Viewer, claim_for, requires, viewer_of
-from dashboard.repository import audit, claims, policies
+from dashboard import clock, keys, redis
+from dashboard.errors import Expired, NotFound
+from dashboard.permissions import claim_authority, claim_for, lapsed_claim_for, requires, viewer_of
+from dashboard.repository import audit, claims
 from dashboard.repository.agents import Scope
-from dashboard.repository.claims import STAGES, UNDECIDED, Claim, Filter, Stage
+from dashboard.repository.claims import LAPSED, STAGES, UNDECIDED, WORKED, Claim, Filter, Sort, Stage
 from dashboard.repository.index import UNKNOWN
 from dashboard.views import params, web
 
@@ -27,43 +22,85 @@ AREAS = ("claims",)
 NO_POLICY = "none"
 """The parameter `product` for claims of no known policy."""
 
+BOARD: tuple[Stage, ...] = ("reported", "investigating", "waiting", "approved")
+"""The columns side by side: what waits for somebody. The others are lists of their own."""
 
-# -- looking
+NAMES: dict[Stage, str] = {
+    "reported": "Reported", "investigating": "Investigating", "waiting": "Waiting for approval", "approved": "Approved",
+    "paid": "Paid", "denied": "Denied", "closed": "Closed", "lapsed": "Lapsed",
+}  # fmt: skip
+TITLES: dict[Stage, str] = {
+    "reported": "Reported claims", "investigating": "Claims under investigation",
+    "waiting": "Claims waiting for approval", "approved": "Approved claims", "paid": "Paid claims",
+    "denied": "Denied claims", "closed": "Closed claims", "lapsed": "Lapsed claims",
+}  # fmt: skip
 
 
-@require_GET
+# -- the pipeline and its lists
+
+
+@require_safe
 def pipeline(request: HttpRequest) -> HttpResponse:
-    """The four stages side by side; `?stage=` is one of them as a list of any length."""
+    """The stages at which a claim waits for somebody, side by side; `?stage=` is one as a list of any length."""
     return web.live_page(request, "claims", AREAS, lambda: _pipeline(request))
 
 
 def _pipeline(request: HttpRequest) -> dict[str, Any]:
     viewer, client = viewer_of(request), redis.client()
-    product = params.choice(request, "product", (*keys.PRODUCTS, NO_POLICY))
-    wanted = Filter(
-        product=UNKNOWN if product == NO_POLICY else product,
-        customer=params.identifier(request, "customer"),
-        adjuster=params.identifier(request, "adjuster"),
-    )
-    stage = next((each for each in STAGES if each == request.GET.get("stage")), None)
+    wanted, product, stage = _filter(request), _product(request), _stage(request)
+    counted = claims.counts(client, viewer.scope, wanted, *STAGES, LAPSED)
     totals = claims.totals(client, viewer.scope, wanted, stages=(stage,) if stage else STAGES)
     shown: dict[str, Any] = {
         "wanted": wanted,
         "product": product,
         "stage": stage,
+        "title": TITLES[stage] if stage else "Claims",
         "filtered": wanted != Filter(),
         "chips": _chips(request, totals, product),
-        "urgent": claims.urgent(client, viewer.scope),
+        "stages": _stage_chips(request, counted, stage),
+        "ends": claims.escalations(client, viewer.scope),
         "may_work": viewer.may("process_claims"),
+        "may_decide": viewer.may("approve_claims"),
+        "may_see_desks": viewer.may("view_company_metrics"),
     }
-    if stage:
-        page = claims.listing(client, viewer.scope, wanted, stage, cursor=params.cursor(request))
-        return shown | {"page": page, "pager": web.pager(request, page), "board_url": web.address(request, stage=None)}
-    columns = claims.pipeline(client, viewer.scope, wanted)
+    if not stage:
+        columns = claims.pipeline(client, viewer.scope, wanted, stages=BOARD)
+        return shown | {
+            "columns": [(column, NAMES[column.stage], web.address(request, stage=column.stage)) for column in columns],
+            "waiting": sum(column.total for column in columns if column.stage in UNDECIDED),
+        }
+    sort = _sort(request)
+    page = claims.listing(client, viewer.scope, wanted, stage, sort=sort, cursor=params.cursor(request))
     return shown | {
-        "columns": [(column, web.address(request, stage=column.stage)) for column in columns],
-        "waiting": sum(column.total for column in columns if column.stage in UNDECIDED),
+        "page": page,
+        "pager": web.pager(request, page),
+        "sort": sort,
+        "by_deadline": web.address(request, sort=None),
+        "by_age": web.address(request, sort="since"),
+        "board_url": web.address(request, stage=None, sort=None),
+        "csv_url": f"{reverse('claims_csv')}?{request.GET.urlencode()}",
     }
+
+
+def _filter(request: HttpRequest) -> Filter:
+    product = _product(request)
+    return Filter(
+        product=UNKNOWN if product == NO_POLICY else product,
+        customer=params.identifier(request, "customer"),
+        adjuster=params.identifier(request, "adjuster"),
+    )
+
+
+def _product(request: HttpRequest) -> str | None:
+    return params.choice(request, "product", (*keys.PRODUCTS, NO_POLICY))
+
+
+def _stage(request: HttpRequest) -> Stage | None:
+    return next((each for each in (*STAGES, LAPSED) if each == request.GET.get("stage")), None)
+
+
+def _sort(request: HttpRequest) -> Sort:
+    return "since" if request.GET.get("sort") == "since" else "deadline"
 
 
 def _chips(request: HttpRequest, totals: dict[str, int], chosen: str | None) -> list[web.Chip]:
@@ -79,9 +116,82 @@ def _chips(request: HttpRequest, totals: dict[str, int], chosen: str | None) -> 
     return chips
 
 
-@require_GET
+def _stage_chips(request: HttpRequest, counted: dict[str, int], chosen: Stage | None) -> list[web.Chip]:
+    """The pipeline, and each stage as a list."""
+    chips = [web.Chip("Pipeline", web.address(request, stage=None, sort=None), None, chosen is None)]
+    return chips + [
+        web.Chip(NAMES[stage], web.address(request, stage=stage), counted.get(stage), chosen == stage)
+        for stage in (*STAGES, LAPSED)
+    ]
+
+
+# -- what has to be seen in time
+
+
+@require_safe
+def escalated(request: HttpRequest) -> HttpResponse:
+    """Claims whose record the store ends within a day, and within the hour."""
+    return web.live_page(request, "claims/escalated", AREAS, lambda: _escalated(request))
+
+
+def _escalated(request: HttpRequest) -> dict[str, Any]:
+    viewer, client = viewer_of(request), redis.client()
+    page = claims.escalated(client, viewer.scope, cursor=params.cursor(request))
+    return {
+        "page": page,
+        "pager": web.pager(request, page),
+        "ends": claims.escalations(client, viewer.scope),
+        "may_work": viewer.may("process_claims"),
+        "may_decide": viewer.may("approve_claims"),
+    }
+
+
+@require_safe
+def ageing(request: HttpRequest) -> HttpResponse:
+    """How long claims have been at each stage."""
+    return web.live_page(request, "claims/ageing", AREAS, lambda: _ageing(request))
+
+
+def _ageing(request: HttpRequest) -> dict[str, Any]:
+    rows = claims.ageing(redis.client(), viewer_of(request).scope)
+    return {"rows": [(age, NAMES[age.stage]) for age in rows], "ages": [words for words, _ in claims.AGES]}
+
+
+@require_safe
+@requires("view_company_metrics")
+def adjusters(request: HttpRequest) -> HttpResponse:
+    """Everybody who has claims on the desk."""
+    return web.live_page(request, "claims/adjusters", AREAS, lambda: {"rows": claims.workloads(redis.client())})
+
+
+@require_safe
+def adjuster(request: HttpRequest, adjuster: str) -> HttpResponse:
+    """One adjuster's work list, as far as the viewer may see it."""
+    if not keys.is_identifier(adjuster):
+        raise NotFound("There is no such adjuster.")
+    return web.live_page(request, "claims/adjuster", AREAS, lambda: _adjuster(request, adjuster))
+
+
+def _adjuster(request: HttpRequest, adjuster: str) -> dict[str, Any]:
+    viewer = viewer_of(request)
+    columns = claims.pipeline(redis.client(), viewer.scope, Filter(adjuster=adjuster), size=50, stages=WORKED)
+    return {
+        "adjuster": adjuster,
+        "columns": [(column, NAMES[column.stage]) for column in columns],
+        "total": sum(column.total for column in columns),
+        "may_work": viewer.may("process_claims"),
+        "may_decide": viewer.may("approve_claims"),
+        "may_see_desks": viewer.may("view_company_metrics"),
+    }
+
+
+# -- one claim
+
+
+@require_safe
 def detail(request: HttpRequest, claim: str) -> HttpResponse:
-    return web.live_page(request, "claims/detail", AREAS, lambda: _detail(request, claim))
+    """A claim, or what is kept of one whose record has ended. Not shared: it says what this person may do."""
+    return web.live_page(request, "claims/detail", AREAS, lambda: _detail(request, claim), shared=False)
 
 
 def _detail(request: HttpRequest, number: str) -> dict[str, Any]:
@@ -89,187 +199,68 @@ def _detail(request: HttpRequest, number: str) -> dict[str, Any]:
     try:
         claim = claim_for(viewer, number)
     except Expired:
-        # Whose it was went with it: what is left is for those who see every branch and product.
-        if viewer.scope != Scope():
-            raise
-        return {"number": number, "history": audit.history(client, audit.CLAIM, number)}
+        return _ended(request, number)
     stored = claims.stored_as(client, number)
     return {
-        "number": number,
-        "claim": claim,
-        "policy": claim.policy.split(":") if claim.policy else None,
-        "history": audit.history(client, audit.CLAIM, number),
+        **_about(request, claim),
         "stored": stored,
         # Another tool's approval keeps two keys of its investigation and lets the others end.
         "ending": [each for each in stored if each.deadline] if claim.is_decided else [],
-        "may_work": viewer.may("process_claims"),
+        "missing": claims.missing(client, number) if claim.stage in UNDECIDED else 0,
     }
 
 
-# -- the first notice of loss
+def _about(request: HttpRequest, claim: Claim) -> dict[str, Any]:
+    viewer, client = viewer_of(request), redis.client()
+    return {
+        "number": claim.number,
+        "claim": claim,
+        "policy": claim.policy.split(":") if claim.policy else None,
+        "coverage": claims.coverage(client, claim),
+        "history": audit.history(client, audit.CLAIM, claim.number),
+        "may_work": viewer.may("process_claims"),
+        "may_decide": viewer.may("approve_claims"),
+        "own": claim.is_reported_by(viewer.id),
+        "authority": claim_authority(viewer),
+    }
 
 
-@require_http_methods(["GET", "POST"])
-@requires("process_claims")
-def new(request: HttpRequest) -> HttpResponse:
-    """`?policy=auto:100001` fills in the policy and its customer."""
-    viewer = viewer_of(request)
-    policy = _policy_named(viewer, request.POST.get("policy") or request.GET.get("policy", ""))
-    form = Report(request.POST or None, initial=_first(request, policy))
-    if request.method == "POST" and form.is_valid():
-        typed = form.cleaned_data["policy"]
-        try:
-            if typed and not policy:
-                raise Invalid(
-                    {"policy": "There is no such policy that you may see. Leave it empty if it is not known."}
-                )
-            number = claims.report(
-                **{**form.cleaned_data, "policy": policy.id if policy else None},
-                agent=_agent(viewer, policy),
-                by=viewer.id,
-                token=web.token_of(request),
-            )
-        except Invalid as error:
-            refuse(form, error)
-        else:
-            messages.success(request, f"Claim {number} is reported. Assign an adjuster within 7 days.")
-            return redirect("claim", number)
-    return web.form_page(request, "claims/new", {"form": form, "policy": policy, "kinds": KINDS})
+def _ended(request: HttpRequest, number: str) -> dict[str, Any]:
+    """The snapshot; without one, the history is for those who see every branch and product: whose it was went with it."""
+    viewer, client = viewer_of(request), redis.client()
+    try:
+        return {**_about(request, lapsed_claim_for(viewer, number)), "stored": []}
+    except NotFound:
+        # A stranger's snapshot is no more theirs than the claim was.
+        if viewer.scope != Scope():
+            raise Expired(f"The record of claim {number} has ended.") from None
+        return {"number": number, "history": audit.history(client, audit.CLAIM, number)}
 
 
-def _first(request: HttpRequest, policy: policies.Policy | None) -> dict[str, str | None]:
-    customer = params.identifier(request, "customer") or (policy.customer if policy else None)
-    return {"policy": policy.id if policy else params.identifier(request, "policy"), "customer": customer}
+# -- files
+
+_COLUMNS = (
+    "Claim", "Stage", "Since", "Days at stage", "Record ends", "What happened", "Policy", "Customer", "Name",
+    "Reported by", "Agent", "Branch", "Incident", "Where", "Reported", "Adjuster", "Estimate", "Reserve", "Final amount",
+    "Paid", "Decided", "Denied because",
+)  # fmt: skip
 
 
-def _policy_named(viewer: Viewer, text: str) -> policies.Policy | None:
-    """The policy `auto:100001`, or the one with the number 100001, if this person may see it. Three round trips."""
-    product, colon, number = text.strip().partition(":")
-    ids = [f"{product.lower()}:{number}"] if colon else [f"{each}:{product}" for each in keys.PRODUCTS]
-    known = [each for each in ids if claims.is_policy(each)]
-    found = policies.load(redis.client(), known)
-    return next((policy for policy in found.values() if viewer.scope.sees(policy.product, policy.branch)), None)
+@require_safe
+def csv_file(request: HttpRequest) -> HttpResponseBase:
+    """Every claim of the filter, at the stage or at all of them."""
+    stage = _stage(request)
+    name = f"claims-{stage or 'all'}-{clock.today().isoformat()}.csv"
+    return web.csv_answer(name, _COLUMNS, _rows(request, (stage,) if stage else (*STAGES, LAPSED)))
 
 
-def _agent(viewer: Viewer, policy: policies.Policy | None) -> str | None:
-    """Whose claim it is: the policy's agent's, else the agent's who takes the call."""
-    if policy and policy.agent:
-        return policy.agent
-    return viewer.id if viewer.role == "agent" else None
-
-
-# -- the steps
-
-
-@dataclass(frozen=True)
-class Step:
-    """One way on for a claim.
-
-    name      goes before the claim's number in the title; `verb` stands on the button
-    note      what the step means for the record
-    open_to   the stages it leads on from
-    run       takes it (number, what was typed, by whom, token), and gives the words to tell
-    """
-
-    name: str
-    verb: str
-    note: str
-    form: Callable[..., forms.Form]
-    open_to: tuple[Stage, ...]
-    run: Callable[[str, dict[str, Any], str, str], str]
-    danger: bool = False
-
-
-def _assigned(number: str, typed: dict[str, Any], by: str, token: str) -> str:
-    adjuster = claims.assign(number, **typed, by=by, token=token)
-    return f"{adjuster} investigates claim {number} now."
-
-
-ASSIGN = Step(
-    "Assign an adjuster to",
-    "Assign",
-    "The report and the investigation are then kept together, 30 days from the first assignment.",
-    Assign,
-    UNDECIDED,
-    _assigned,
-)
-INVESTIGATE = Step(
-    "Investigation of",
-    "Save",
-    "The record keeps the time it has.",
-    Investigation,
-    ("investigating",),
-    lambda number, typed, by, token: claims.update_investigation(number, **typed, by=by, token=token),
-)
-APPROVE = Step(
-    "Approve",
-    "Approve claim",
-    "This is final. The claim and its whole investigation are then kept for good.",
-    Approve,
-    ("investigating",),
-    lambda number, typed, by, token: claims.approve(number, **typed, by=by, token=token),
-)
-DENY = Step(
-    "Deny",
-    "Deny claim",
-    "This is final. The claim is then kept for good, with the reason.",
-    Deny,
-    UNDECIDED,
-    lambda number, typed, by, token: claims.deny(number, **typed, by=by, token=token),
-    danger=True,
-)
-
-
-@require_http_methods(["GET", "POST"])
-@requires("process_claims")
-def assign(request: HttpRequest, claim: str) -> HttpResponse:
-    return _take(request, claim, ASSIGN)
-
-
-@require_http_methods(["GET", "POST"])
-@requires("process_claims")
-def investigate(request: HttpRequest, claim: str) -> HttpResponse:
-    return _take(request, claim, INVESTIGATE)
-
-
-@require_http_methods(["GET", "POST"])
-@requires("process_claims")
-def approve(request: HttpRequest, claim: str) -> HttpResponse:
-    return _take(request, claim, APPROVE)
-
-
-@require_http_methods(["GET", "POST"])
-@requires("process_claims")
-def deny(request: HttpRequest, claim: str) -> HttpResponse:
-    return _take(request, claim, DENY)
-
-
-def _take(request: HttpRequest, number: str, step: Step) -> HttpResponse:
-    """A step's form beside the claim as it stands, live. A colleague who was faster is told on the form, which keeps
-    what was typed.
-    """
-    viewer = viewer_of(request)
-    claim = claim_for(viewer, number)
-    form = step.form(request.POST or None, claim=claim)
-    status = 200
-    if request.method == "POST" and form.is_valid():
-        try:
-            words = step.run(number, form.cleaned_data, viewer.id, web.token_of(request))
-        except Invalid as error:
-            refuse(form, error)
-        except (Conflict, Expired) as error:
-            form.add_error(None, str(error))
-            status = 409
-        else:
-            messages.success(request, words)
-            return redirect("claim", number)
-    shown = {"claim": claim, "step": step, "form": _renewed(form, claim), "open": claim.stage in step.open_to}
-    return web.form_page(request, "claims/step", shown, areas=AREAS, status=status)
-
-
-def _renewed(form: forms.Form, claim: Claim) -> forms.Form:
-    """The form with the claim's present fingerprint: who saves once more has been told what changed."""
-    if form.is_bound and form.non_field_errors():
-        renewed: dict[str, Any] = {name: form.initial[name] for name in ("seen", "instead_of") if name in form.fields}
-        form.data = {**form.data.dict(), **renewed}  # type: ignore[attr-defined]
-    return form
+def _rows(request: HttpRequest, stages: tuple[Stage, ...]) -> Iterator[tuple[object, ...]]:
+    found = claims.every(redis.client(), viewer_of(request).scope, _filter(request), *stages, sort=_sort(request))
+    for claim in found:
+        age = None if claim.in_stage is None else claim.in_stage // clock.DAY
+        yield (
+            claim.number, NAMES[claim.stage], claim.since, age, clock.moment(claim.deadline) if claim.deadline else None,
+            claim.summary, claim.policy, claim.customer, claim.customer_name, claim.reporter, claim.agent, claim.branch,
+            claim.incident, claim.location, claim.reported, claim.adjuster, claim.estimated, claim.reserve,
+            claim.final_amount, claim.paid, claim.decided, claim.denial_reason,
+        )  # fmt: skip

@@ -154,7 +154,7 @@ def test_a_claim_shows_its_facts_its_history_and_how_it_is_stored(agent_client: 
     page = text_of(agent_client.get(f"/claims/{claim}/"))
     for words in ("Under investigation", "John Smith", "ADJ001", "Reported by AG001", "Assigned to ADJ001 by AG001"):
         assert words in page
-    assert "As stored 10 keys" in page
+    assert "As stored 13 keys" in page
 
 
 def test_trap_25_what_was_told_of_a_claim_outlives_its_record(
@@ -164,6 +164,9 @@ def test_trap_25_what_was_told_of_a_claim_outlives_its_record(
     store.delete(*keys_of(store, number))
     ended = supervisor_client.get(f"/claims/{number}/")
     assert ended.status_code == 200
+    assert "ended" in text_of(ended) and "Elm St, Dallas TX" in text_of(ended)
+    store.delete(keys.claim_snapshot(number))
+    ended = supervisor_client.get(f"/claims/{number}/")
     assert "The record of this claim has ended" in text_of(ended) and "Elm St, Dallas TX" in text_of(ended)
     assert "Elm St" not in text_of(agent_client.get(f"/claims/{number}/")), "whose it was is not known any more"
 
@@ -172,7 +175,7 @@ def test_an_unknown_claim_and_one_whose_record_ended_say_so(agent_client: Client
     assert agent_client.get("/claims/CLM999/").status_code == 404
     assert agent_client.get("/claims/a%2Ab/").status_code == 404
     number = claims.report(summary="Hail", by="AG001")
-    store.delete(*keys_of(store, number))
+    store.delete(*keys_of(store, number), keys.claim_snapshot(number))
     ended = agent_client.get(f"/claims/{number}/")
     assert ended.status_code == 410
     assert "has ended" in text_of(ended)
@@ -284,8 +287,10 @@ def test_errors_stand_beside_their_field_and_nothing_typed_is_lost(
 # -- the steps
 
 
-def test_a_claim_is_moved_from_report_to_approval(agent_client: Client, store: Redis, policy: str) -> None:
-    agent_client.post("/claims/new/", REPORT)
+def test_a_claim_is_moved_from_report_to_approval(
+    agent_client: Client, supervisor_client: Client, store: Redis, policy: str
+) -> None:
+    supervisor_client.post("/claims/new/", REPORT)
     for step, typed in (
         ("assign", {"adjuster": "adj001", "estimate": "3500", "instead_of": "", "token": "a"}),
         ("investigation", {**STEPS["investigation"], "token": "b"}),
