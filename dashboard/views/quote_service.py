@@ -4,10 +4,10 @@ underwriting of life quotes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import date, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlencode
 
 from django.contrib import messages
@@ -24,9 +24,12 @@ from dashboard.forms.underwriting import Assessment, Exam
 from dashboard.permissions import Viewer, quote_for, requires, viewer_of
 from dashboard.repository import agents, funnel, jobs, lapsed, quotes, underwriting
 from dashboard.repository.funnel import Row
+from dashboard.repository.index import Cursor, Page
 from dashboard.repository.lapsed import Ended
 from dashboard.views import params, web
 from dashboard.views.quotes import limit_of, wanted_quotes
+
+T = TypeVar("T")
 
 MOST_EXTENDED = 5_000
 COMPARED = 3
@@ -58,6 +61,37 @@ def _may_see(viewer: Viewer, member: str) -> bool:
     except NotFound:
         return False
     return True
+
+
+# -- the board as a file
+
+
+@require_GET
+def board_csv(request: HttpRequest) -> StreamingHttpResponse:
+    """All that the board's filter shows, the next to end first."""
+    scope, wanted = viewer_of(request).scope, wanted_quotes(request)
+
+    def rows() -> Iterator[tuple[object, ...]]:
+        for page in _pages(lambda cursor: quotes.listing(redis.client(), scope, wanted, cursor=cursor, size=200)):
+            for quote in page.rows:
+                yield (
+                    quote.product, quote.number, _until(quote), quote.customer, quote.customer_name, quote.subject,
+                    quote.risk, quote.premium, quote.premium_monthly, quote.agent, quote.extensions,
+                )  # fmt: skip
+
+    header = ("product", "number", "ends", "customer", "name", "subject", "risk", "premium", "premium_monthly", "agent",
+              "extensions")  # fmt: skip
+    return web.csv_answer(f"quotes-{clock.today():%Y-%m-%d}.csv", header, rows())
+
+
+def _pages(read: Callable[[Cursor | None], Page[T]]) -> Iterator[Page[T]]:
+    """A whole list, page by page."""
+    page = read(None)
+    while True:
+        yield page
+        if page.next is None:
+            return
+        page = read(page.next)
 
 
 # -- quotes that have ended
@@ -103,13 +137,8 @@ def ended_csv(request: HttpRequest) -> StreamingHttpResponse:
     scope, wanted = viewer_of(request).scope, _wanted_ended(request)
 
     def rows() -> Iterator[tuple[object, ...]]:
-        cursor = None
-        while True:
-            page = lapsed.listing(redis.client(), scope, wanted, cursor=cursor, size=200)
+        for page in _pages(lambda cursor: lapsed.listing(redis.client(), scope, wanted, cursor=cursor, size=200)):
             yield from map(_csv_row, page.rows)
-            cursor = page.next
-            if cursor is None:
-                return
 
     header = (
         "product",

@@ -85,6 +85,13 @@ class TestBatchExtension:
         assert admin_client.get("/quotes/extend/").status_code in (404, 405)
 
 
+def test_the_board_as_a_file_has_the_whole_filter(agent_client: Client) -> None:
+    numbers = [book.quote(risk_level="LOW") for _ in range(3)]
+    book.quote(risk_level="HIGH")
+    text = b"".join(agent_client.get("/quotes/csv/?risk=LOW").streaming_content).decode()
+    assert [row["number"] for row in csv.DictReader(text.splitlines())] == numbers
+
+
 class TestLapsed:
     def test_shows_what_lapsed_and_quotes_it_again_with_everything_filled_in(
         self, agent_client: Client, store: Redis
