@@ -383,17 +383,20 @@ def _write_households(client: Redis, book: Book, staff: _Staff) -> None:
     listed = {area for area in areas_seen if next(answers)}
     bulk, taken, known = Bulk(), [], []
     for each in batch:
-        if next(answers):
-            customers.INDEX.put(bulk, each.customer, _listed(each), None)
-        else:
-            known.append(each.customer)
+        whole = bool(next(answers))
         for product, number in each.policies:
             member = f"{product}:{number}"
             if next(answers):
-                entry = _entry(each, product, number, staff.directory)
-                policies.INDEX.put(bulk, member, entry, None)
+                policies.INDEX.put(bulk, member, _entry(each, product, number, staff.directory), None)
             else:
                 taken.append(member)
+                whole = False
+        if whole:
+            customers.INDEX.put(bulk, each.customer, _listed(each), None)
+        else:
+            known.append(each.customer)
+    # Written by the run before, or by somebody else.
+    areas.refresh(client, "policies", taken)
     for each in batch:
         _group(bulk, each)
     book.households = until
@@ -402,8 +405,7 @@ def _write_households(client: Redis, book: Book, staff: _Staff) -> None:
     _list_places(pipe, batch, listed)
     book.record(pipe)
     pipe.execute()
-    # Written by the run before, or by somebody else: compared with what all of the batch tells.
-    areas.refresh(client, "policies", taken)
+    # Compared with what all of the batch tells; a run that is killed just here leaves them to the next reconciliation.
     areas.refresh(client, "customers", known)
 
 
