@@ -33,6 +33,7 @@ _NAV: tuple[tuple[str, str, str, tuple[Role, ...]], ...] = (
     ("Quotes", "timer", "quotes", ROLES),
     ("Policies", "shield-check", "policies", ROLES),
     ("Claims", "life-buoy", "claims", ROLES),
+    ("Customers", "users", "customers", ROLES),
     ("Metrics", "chart-column", "metrics", ROLES),
     ("Sessions", "monitor-smartphone", "sessions", ("admin",)),
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from functools import partial
 
@@ -25,8 +25,12 @@ class Payment:
     customer: str | None
     amount: Decimal | None
     at: datetime | None
-    to_the_day: bool
     text: str
+
+    @property
+    def day(self) -> date | None:
+        """Where no more than the day is told."""
+        return self.at.date() if self.at and "T" not in labelled(self.text).get("date", "") else None
 
 
 def of_customer(client: Redis, customer: str, *, size: int = 20) -> Page[Payment]:
@@ -53,13 +57,12 @@ def refresh(client: Redis, members: Sequence[str], *, force: bool = False) -> in
 def _payment(transaction: str, raw: str) -> Payment:
     text = readable(raw)[:2_000]
     told = labelled(text)
-    customer, date = told.get("customer", ""), told.get("date", "")
+    customer = told.get("customer", "")
     return Payment(
         transaction=transaction,
         customer=customer if keys.is_identifier(customer) else None,
         amount=amount(told.get("amount", "")),
-        at=moment(date),
-        to_the_day="T" not in date,
+        at=moment(told.get("date", "")),
         text=text,
     )
 

@@ -34,3 +34,9 @@ def whole(request: HttpRequest, name: str, low: int, high: int) -> int | None:
 
 def cursor(request: HttpRequest) -> Cursor | None:
     return Cursor.parse(request.GET.get("at"))
+
+
+def scan_cursor(request: HttpRequest) -> int:
+    """Where a walk through a set goes on; 0, its beginning, for what is no such place."""
+    value = request.GET.get("at", "")
+    return int(value) if re.fullmatch(r"[0-9]{1,19}", value) else 0

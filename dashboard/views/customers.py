@@ -1,0 +1,216 @@
+"""Customers: the list and its search, one customer as a whole, a new one, changes, moves between groups, and repairs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.shortcuts import redirect
+from django.urls import reverse
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from dashboard import clock, redis
+from dashboard.errors import Conflict, Invalid
+from dashboard.forms.customers import CustomerForm
+from dashboard.forms.fields import refuse
+from dashboard.permissions import customer_for, requires, viewer_of
+from dashboard.repository import customers, dossier, drift, groups, places, search
+from dashboard.repository.customers import Customer, Filter
+from dashboard.views import params, web
+
+AREAS = ("customers", "policies")
+PAGE_AREAS = ("customers", "policies", "quotes", "claims", "groups", "payments", "places", "sessions")
+MATCHES = 100
+"""Most customers that a search shows."""
+
+
+@require_safe
+def listing(request: HttpRequest) -> HttpResponse:
+    return web.live_page(request, "customers", AREAS, lambda: _listing(request))
+
+
+def _listing(request: HttpRequest) -> dict[str, Any]:
+    viewer, client = viewer_of(request), redis.client()
+    typed = request.GET.get("q", "").strip()[: search.LONGEST]
+    wanted = Filter(agent=params.identifier(request, "agent"))
+    shown: dict[str, Any] = {
+        "typed": typed,
+        "wanted": wanted,
+        "descending": request.GET.get("order") == "down",
+        "total": customers.total(client, Filter()),
+        "drifting": customers.total(client, Filter(drifted=True)) if viewer.may("review_drift") else 0,
+        "may_edit": viewer.may("edit_customers"),
+    }
+    if len(typed) >= search.SHORTEST:
+        rows, by = search.people(client, typed, size=MATCHES)
+        return shown | {"rows": [(row, by.get(row.id, "")) for row in rows], "most": MATCHES}
+    page = customers.listing(client, wanted, cursor=params.cursor(request), descending=shown["descending"])
+    return shown | {"page": page, "rows": [(row, "") for row in page.rows], "pager": web.pager(request, page)}
+
+
+@require_safe
+def csv_file(request: HttpRequest) -> StreamingHttpResponse:
+    """The whole list that the page's filter means, of any length."""
+    wanted = Filter(agent=params.identifier(request, "agent"))
+    header = (
+        "Customer", "Name", "Phone", "E-mail", "Address", "Since", "Risk score", "Preferred agent", "Policies",
+        "Total premium, as stored",
+    )  # fmt: skip
+    return web.csv_answer(f"customers-{clock.today()}.csv", header, _csv_rows(wanted))
+
+
+def _csv_rows(wanted: Filter) -> Iterator[Sequence[object]]:
+    """Four round trips for each 500."""
+    client, cursor = redis.client(), None
+    while True:
+        page = customers.listing(client, wanted, cursor=cursor, size=500)
+        for each in page.rows:
+            yield (
+                each.id, each.name, each.phone, each.email, each.address, each.since, each.risk_score, each.agent,
+                each.count, each.total,
+            )  # fmt: skip
+        cursor = page.next
+        if cursor is None:
+            return
+
+
+# -- one customer
+
+
+@require_safe
+def detail(request: HttpRequest, customer: str) -> HttpResponse:
+    return web.live_page(request, "customers/detail", PAGE_AREAS, lambda: _detail(request, customer))
+
+
+def _detail(request: HttpRequest, customer: str) -> dict[str, Any]:
+    viewer, client = viewer_of(request), redis.client()
+    customer_for(viewer, customer)
+    found = dossier.of(client, viewer.scope, customer, with_sessions=viewer.may("manage_sessions"))
+    return {
+        "found": found,
+        "customer": found.customer,
+        "events": [_event(each) for each in found.timeline],
+        "choices": [
+            (kind, getattr(found.groups, kind), ",".join(getattr(found.groups, kind)), groups.names(client, kind))
+            for kind in groups.KINDS
+        ],
+        "stored": customers.stored_as(client, customer),
+        "may_edit": viewer.may("edit_customers"),
+        "may_quote": viewer.may("create_quotes"),
+        "may_end_sessions": viewer.may("manage_sessions"),
+    }
+
+
+_ICONS = {
+    "customer": "user", "policy": "shield-check", "quote": "timer", "claim": "life-buoy", "payment": "banknote",
+    "login": "log-in",
+}  # fmt: skip
+
+
+def _event(event: dossier.Event) -> dict[str, object]:
+    return {
+        "at": event.at,
+        "title": event.what,
+        "text": event.text,
+        "icon": _ICONS[event.kind],
+        "day": event.day,
+    }
+
+
+@require_http_methods(["GET", "POST"])
+@requires("edit_customers")
+def new(request: HttpRequest) -> HttpResponse:
+    viewer = viewer_of(request)
+    first = {
+        "customer_since": clock.today().isoformat(),
+        "preferred_agent": viewer.id if viewer.role == "agent" else "",
+    }
+    form = CustomerForm(request.POST or None, initial=first)
+    if request.method == "POST" and form.is_valid():
+        try:
+            number = customers.create(form.facts, by=viewer.id, token=web.token_of(request))
+        except Invalid as error:
+            refuse(form, error)
+        else:
+            messages.success(request, f"{form.cleaned_data['name']} is customer {number}.")
+            return redirect("customer", number)
+    return web.form_page(request, "customers/form", {"form": form})
+
+
+@require_http_methods(["GET", "POST"])
+@requires("edit_customers")
+def edit(request: HttpRequest, customer: str) -> HttpResponse:
+    """Change a customer. A colleague's change in between is told, and what was typed stays."""
+    viewer = viewer_of(request)
+    found = customer_for(viewer, customer)
+    seen = request.POST.get("seen") or found.seen
+    form = CustomerForm(request.POST or None, customer=found)
+    if request.method == "POST" and form.is_valid():
+        try:
+            words = customers.edit(customer, form.facts, seen=seen, by=viewer.id, token=web.token_of(request))
+        except Invalid as error:
+            refuse(form, error)
+        except Conflict as error:
+            form.add_error(None, [str(error), *_differences(form, found)])
+            seen = found.seen
+        else:
+            messages.success(request, words)
+            return redirect("customer", customer)
+    return web.form_page(request, "customers/form", {"form": form, "customer": found, "seen": seen})
+
+
+def _differences(form: CustomerForm, now: Customer) -> list[str]:
+    """Where what was typed is another than what is stored by now."""
+    stored = customers.facts_of(now)
+    return [
+        f"{form.fields[name].label} is now {stored[name] or 'empty'}; you have {typed or 'nothing'}."
+        for name, typed in form.facts.items()
+        if stored.get(name, "") != typed
+    ]
+
+
+@require_POST
+@requires("edit_customers")
+def move(request: HttpRequest, customer: str, kind: str) -> HttpResponse:
+    """Into another segment or tier: `<kind>` is where to, `seen_<kind>` where they were seen."""
+    viewer = viewer_of(request)
+    customer_for(viewer, customer)
+    with web.told(request):
+        to, seen = request.POST.get(kind, ""), request.POST.get(f"seen_{kind}", "")
+        words = groups.move(customer, kind, to, seen=seen, by=viewer.id, token=web.token_of(request))
+        messages.success(request, words)
+    return web.back(request, reverse("customer", args=(customer,)))
+
+
+# -- drift
+
+
+@require_POST
+@requires("edit_customers")
+def repair(request: HttpRequest, customer: str) -> HttpResponse:
+    viewer = viewer_of(request)
+    customer_for(viewer, customer)
+    with web.told(request):
+        words = drift.repair(customer, by=viewer.id, token=web.token_of(request))
+        messages.success(request, f"{customer}: {words}")
+    return web.back(request, reverse("customer", args=(customer,)))
+
+
+@require_safe
+@requires("review_drift")
+def drifting(request: HttpRequest) -> HttpResponse:
+    """Every customer and every place whose stored relations disagree with the policies."""
+    return web.live_page(request, "customers/drift", (*AREAS, "places"), lambda: _drifting(request))
+
+
+def _drifting(request: HttpRequest) -> dict[str, Any]:
+    client = redis.client()
+    page = drift.listing(client, cursor=params.cursor(request))
+    return {
+        "page": page,
+        "pager": web.pager(request, page),
+        "places": places.drifting(client, size=20),
+        "may_edit": viewer_of(request).may("edit_customers"),
+    }

@@ -1,0 +1,78 @@
+"""Places: ZIP areas with their policies and risk scores."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
+from django.views.decorators.http import require_POST, require_safe
+
+from dashboard import redis
+from dashboard.permissions import requires, viewer_of
+from dashboard.repository import audit, places
+from dashboard.views import params, web
+
+SIZE = 50
+AREAS = ("places", "policies", "customers")
+
+
+@require_safe
+def listing(request: HttpRequest) -> HttpResponse:
+    return web.live_page(request, "locations", AREAS, lambda: _listing(request))
+
+
+def _listing(request: HttpRequest) -> dict[str, Any]:
+    client = redis.client()
+    city = re.sub(r"[ .'-]+", "_", request.GET.get("city", "").strip().lower())[:64] or None
+    sort = params.choice(request, "sort", ("zip", "risk")) or "zip"
+    descending = request.GET.get("order") == "down"
+    page = places.listing(client, city=city, sort=sort, cursor=params.cursor(request), descending=descending)  # type: ignore[arg-type]
+    return {
+        "page": page,
+        "pager": web.pager(request, page),
+        "city": city,
+        "sort": sort,
+        "descending": descending,
+        "may_review": viewer_of(request).may("review_drift"),
+    }
+
+
+@require_safe
+def detail(request: HttpRequest, city: str, zip_code: str) -> HttpResponse:
+    return web.live_page(request, "locations/detail", AREAS, lambda: _detail(request, city, zip_code))
+
+
+def _detail(request: HttpRequest, city: str, zip_code: str) -> dict[str, Any]:
+    viewer, client = viewer_of(request), redis.client()
+    where = places.get(client, city, zip_code)
+    start = params.whole(request, "from", 0, len(where.listed)) or 0
+    rows, total = places.policies_in(client, viewer.scope, where, start=start, size=SIZE)
+    end = min(start + SIZE, total)
+    return {
+        "where": where,
+        "rows": rows,
+        "hidden": end - start - len(rows),
+        "pager": {
+            "start": start + 1,
+            "end": end,
+            "total": total,
+            "first": web.address(request, **{"from": None}) if start else "",
+            "previous": web.address(request, **{"from": max(start - SIZE, 0)}) if start else "",
+            "next": web.address(request, **{"from": end}) if end < total else "",
+        },
+        "wrong": places.compare(client, where),
+        "history": audit.history(client, audit.PLACE, city, zip_code),
+        "may_edit": viewer.may("edit_customers"),
+    }
+
+
+@require_POST
+@requires("edit_customers")
+def repair(request: HttpRequest, city: str, zip_code: str) -> HttpResponse:
+    with web.told(request):
+        words = places.repair(city, zip_code, by=viewer_of(request).id, token=web.token_of(request))
+        messages.success(request, words)
+    return web.back(request, reverse("location", args=(city, zip_code)))
