@@ -123,7 +123,7 @@ def _attempt(client: Redis, watcher: Any, action: Callable[[Change], T], token_k
         watcher.watch(token_key)
         stored = watcher.get(token_key)
         if stored is not None:
-            return json.loads(stored)["result"]
+            return _kept_result(stored)
     draft = Change(client, watcher)
     result = action(draft)
     commands = draft.commands()
@@ -133,6 +133,15 @@ def _attempt(client: Redis, watcher: Any, action: Callable[[Change], T], token_k
     if commands:
         _execute(watcher, commands)
     return result
+
+
+def _kept_result(stored: str) -> Any:
+    try:
+        return json.loads(stored)["result"]
+    except (ValueError, KeyError, TypeError, RecursionError) as error:  # another tool wrote there: never do it twice
+        raise Conflict(
+            "This form was sent before, and what came of it cannot be read. Look before you repeat it."
+        ) from error
 
 
 def _execute(watcher: Any, commands: Iterable[tuple[Any, ...]]) -> None:

@@ -8,6 +8,8 @@ from django.test import Client
 from redis import Redis
 
 from dashboard import accounts, clock, keys
+from dashboard.errors import Conflict
+from dashboard.repository.store import change
 from tests import book, cast
 
 
@@ -106,3 +108,11 @@ def test_accounts_that_cannot_be_reached_are_told_and_sign_nobody_out(
 @pytest.mark.parametrize("path", ["/", "/quotes/", "/policies/", "/metrics/", "/go/?q=CUST001"])
 def test_a_page_may_be_asked_for_its_head(agent_client: Client, path: str) -> None:
     assert agent_client.head(path).status_code in (200, 404)
+
+
+@pytest.mark.parametrize("written", ["not json", "[]", "{}", '"x"', "[" * 100_000])
+def test_a_token_that_cannot_be_read_does_nothing_twice(store: Redis, written: str) -> None:
+    store.set(keys.token("a" * 40), written)
+    with pytest.raises(Conflict, match="sent before"):
+        change(lambda draft: draft.set("policy:auto:1:status", "x"), token="a" * 40)
+    assert not store.exists("policy:auto:1:status")
