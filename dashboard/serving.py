@@ -30,7 +30,7 @@ from typing import Any
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.contrib.staticfiles.finders import get_finders
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 from redis.exceptions import BusyLoadingError, RedisError
 
 from dashboard.accounts import sync_directory
@@ -225,7 +225,12 @@ def load_sample_once() -> None:
         return
     say("First start: loading the sample book.")
     mark.write_text("loading")
-    call_command("load_sample")
+    try:
+        call_command("load_sample")
+    except CommandError as refusal:
+        # The store has data of its own: it gets the accounts alone, and is left as it is.
+        say(str(refusal))
+        call_command("load_sample", accounts_only=True)
     mark.write_text("loaded")
 
 

@@ -157,6 +157,7 @@ class Follower:
         for name, members in pending.things.items():
             if members and name in areas.AREAS:
                 areas.refresh(self._client, name, sorted(members))
+        self._compare_relations(pending)
         for customer in pending.moved:
             members = policies.of_customer(self._client, customer)
             areas.refresh(self._client, "policies", members)
@@ -170,20 +171,6 @@ class Follower:
         if pending.figures:
             metrics.note_agents(self._client, pending.figures)
 
-        self._compare_relations(pending)
-    def _reconcile_now_and_then(self, stop: threading.Event) -> None:
-        every = RECONCILE if self.notified else RECONCILE_BLIND
-        running = self._reconciler and self._reconciler.is_alive()
-        if running or (self._reconciled and time.monotonic() - self._reconciled < every):
-            return
-        self._reconciled = time.monotonic()
-        self._reconciler = threading.Thread(target=self._reconcile, args=(stop,), name="reconcile", daemon=True)
-        self._reconciler.start()
-
-    def _reconcile(self, stop: threading.Event) -> None:
-        try:
-            found = reindex.reconcile(self._client, pause=PAUSE, stop=stop.is_set)
-            if found.written or found.removed:
     def _compare_relations(self, pending: _Pending) -> None:
         """A policy's premium, owner or address may contradict its customer's and its ZIP area's lists by now, or agree
         with them again: told by the policies' own fields, whichever of the two was written.
@@ -193,6 +180,22 @@ class Follower:
             areas.compare(self._client, members)
             areas.refresh(self._client, "places", places.of_policies(self._client, members))
 
+    def _reconcile_now_and_then(self, stop: threading.Event) -> None:
+        # The larger the store, the longer a look takes, and the rarer it is: never more than a quarter of the time.
+        every = max(RECONCILE, 3 * self._reconciling) if self.notified else RECONCILE_BLIND
+        running = self._reconciler and self._reconciler.is_alive()
+        if running or (self._reconciled and time.monotonic() - self._reconciled < every):
+            return
+        self._reconciled = time.monotonic()
+        self._reconciler = threading.Thread(target=self._reconcile, args=(stop,), name="reconcile", daemon=True)
+        self._reconciler.start()
+
+    def _reconcile(self, stop: threading.Event) -> None:
+        begun = time.monotonic()
+        try:
+            found = reindex.reconcile(self._client, pause=PAUSE, stop=stop.is_set)
+            self._reconciling = time.monotonic() - begun
+            if found.written or found.removed:
                 everything = {area: [] for area in areas.AREAS}
                 self._client.publish(keys.LIVE_CHANNEL, json.dumps(everything))
         except RedisError:
@@ -279,5 +282,5 @@ class _Pending:
             parsed.family is keys.policy_field and parsed.parts["field"] in ("agent", "customer")
         ):
             self.served.add(parsed.subject or "")  # its claims are where its agent is
-        if parsed.family is keys.daily_agent_metric:
+        if parsed.family in keys.AGENT_METRICS:
             self.figures.append(parsed)

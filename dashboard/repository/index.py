@@ -212,7 +212,7 @@ class Index:
         return self._facets_of(place)
 
     def key(self, cell: str, sort: str) -> str:
-        return keys.index(self.area, cell, sort)
+        return _key(self.area, cell, sort)
 
     def cell(self, **facets: str) -> str:
         """A cell's name from its facets, in the pattern's order."""
@@ -473,6 +473,11 @@ def _word(text: str, member: str) -> str:
 def _split_word(kind: str, stored: str) -> Word:
     text, _, member = stored.rpartition("\0")
     return Word(kind, text, member)
+
+
+@lru_cache(maxsize=4_096)
+def _key(area: str, cell: str, sort: str) -> str:
+    return keys.index(area, cell, sort)
 
 
 def _cell_name(facets: Mapping[str, str]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.conf import settings
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -47,6 +48,7 @@ def _board(request: HttpRequest) -> dict[str, Any]:
         "limit": limit_of(viewer),
         "soon": web.Chip("About to expire", web.address(request, within=5), live.within_five, wanted.within == 5),
         "query": request.GET.urlencode(),
+        "demo": settings.DEMO,
     }
 
 
