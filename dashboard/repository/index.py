@@ -25,6 +25,7 @@ import uuid
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from itertools import product as combinations
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
