@@ -58,6 +58,7 @@ class Follower:
         self._renewed = 0.0
         self._reconciler: threading.Thread | None = None
         self._reconciled = 0.0
+        self._reconciling = 0.0
         self._closed = 0.0
         self._worker: threading.Thread | None = None
         self.notified = False
