@@ -19,6 +19,8 @@ HEAD = 18
 FOOT = 20
 """px below the axis: room for the names of the periods."""
 MOST_NAMES = 5
+FEW = 8
+"""So many periods are wide enough for their names to stand in the middle of them, at the edges, too."""
 
 
 @dataclass(frozen=True)
@@ -95,12 +97,12 @@ def _bar(kind: str, top: int, height: int, amount: Decimal | None, largest: Deci
 # -- trends: one value for each period
 
 
-def columns(points: Sequence[Point], *, title: str, height: int = 150, within: Scale | None = None) -> SafeString:
+def columns(points: Sequence[Point], *, title: str, height: int = 150) -> SafeString:
     """A thin column for each period; the highest and the last one have their values written on them."""
-    plot = within or scale((point.value for point in points), height)
+    plot = scale((point.value for point in points), height)
     zero = plot.y(Decimal(0))
     drawn = format_html_join("", "{}", ((_column(at, point, points, plot, zero),) for at, point in enumerate(points)))
-    return _trend(points, drawn, plot, title)
+    return _trend(points, drawn, plot, title, _marked(points))
 
 
 def _column(at: int, point: Point, points: Sequence[Point], plot: Scale, zero: float) -> SafeString:
@@ -110,22 +112,41 @@ def _column(at: int, point: Point, points: Sequence[Point], plot: Scale, zero: f
     y = plot.y(point.value)
     return format_html(
         '<rect class="{}" x="{}%" y="{}" width="{}%" height="{}" rx="1"/>',
-        "bar" if at == len(points) - 1 else "bar past", f"{step * (at + 0.22):.3f}", f"{min(y, zero):.1f}",
-        f"{step * 0.56:.3f}", f"{max(abs(y - zero), 0.75):.1f}",
+        "bar" if at == len(points) - 1 else "bar past", f"{step * (at + 0.28):.3f}", f"{min(y, zero):.1f}",
+        f"{step * 0.44:.3f}", f"{max(abs(y - zero), 0.75):.1f}",
     )  # fmt: skip
 
 
-def line(points: Sequence[Point], *, title: str, height: int = 150, within: Scale | None = None) -> SafeString:
-    """A thin line over the periods, broken where a value is missing; the highest and the last point are labelled."""
-    plot = within or scale((point.value for point in points), height)
+def line(points: Sequence[Point], *, title: str, height: int = 150) -> SafeString:
+    """A thin line over the periods, broken where a value is missing; the highest and the last point are labelled, the
+    lowest too where the line does not stand on zero.
+    """
+    plot = course(point.value for point in points)
+    plot = Scale(plot.low, plot.high, height, HEAD)
+    marked = _marked(points, lowest=plot.low > 0)
+    drawn = format_html(
+        "{}{}", _path(points, plot), format_html_join("", "{}", ((_dot(at, points, plot),) for at in marked))
+    )
+    return _trend(points, drawn, plot, title, marked, stepped=False)
+
+
+def course(values: Iterable[Decimal | None], height: int = 44, top: int = 4) -> Scale:
+    """The scale of lines: from zero, unless all values lie so far above it that their course could not be seen."""
+    known = [value for value in values if value is not None]
+    low, high = min(known, default=Decimal(0)), max(known, default=Decimal(0))
+    if low <= high / 2:
+        return scale(known, height, top)
+    margin = (high - low) / 4 or high / 10
+    return Scale(low - margin, high, height, top)
+
+
+def _path(points: Sequence[Point], plot: Scale) -> SafeString:
+    """Strokes, on a canvas of their own that is stretched to the width there is; lines keep their thickness."""
     total = plot.top + plot.height
     paths = format_html_join("", "{}", ((_stroke(run, len(points), plot),) for run in _runs(points)))
-    # Strokes are drawn on a canvas of their own, stretched to the width there is; its lines keep their thickness.
-    drawn = format_html(
-        '<svg width="100%" height="{}" viewBox="0 0 1000 {}" preserveAspectRatio="none">{}</svg>{}',
-        total, total, paths, format_html_join("", "{}", ((_dot(at, points, plot),) for at in _marked(points))),
-    )  # fmt: skip
-    return _trend(points, drawn, plot, title)
+    return format_html(
+        '<svg width="100%" height="{}" viewBox="0 0 1000 {}" preserveAspectRatio="none">{}</svg>', total, total, paths
+    )
 
 
 def _runs(points: Sequence[Point]) -> list[list[tuple[int, Decimal]]]:
@@ -144,12 +165,12 @@ def _stroke(run: Sequence[tuple[int, Decimal]], count: int, plot: Scale) -> Safe
     if len(spots) == 1:  # a point between two gaps
         spots = [(spots[0][0] - 2, spots[0][1]), (spots[0][0] + 2, spots[0][1])]
     path = " ".join(f"{x:.1f},{y:.1f}" for x, y in spots)
-    zero = f"{plot.y(Decimal(0)):.1f}"
-    ground = f"{spots[0][0]:.1f},{zero} {path} {spots[-1][0]:.1f},{zero}"
-    return format_html(
-        '<polygon class="area" points="{}"/><polyline class="line" points="{}" vector-effect="non-scaling-stroke"/>',
-        ground, path,
-    )  # fmt: skip
+    area = SafeString("")
+    if plot.low <= 0:
+        zero = f"{plot.y(Decimal(0)):.1f}"
+        ground = f"{spots[0][0]:.1f},{zero} {path} {spots[-1][0]:.1f},{zero}"
+        area = format_html('<polygon class="area" points="{}"/>', ground)
+    return format_html('{}<polyline class="line" points="{}" vector-effect="non-scaling-stroke"/>', area, path)
 
 
 def _dot(at: int, points: Sequence[Point], plot: Scale) -> SafeString:
@@ -160,42 +181,62 @@ def _dot(at: int, points: Sequence[Point], plot: Scale) -> SafeString:
     return format_html('<circle class="dot" cx="{}%" cy="{}" r="3"/>', x, y)
 
 
-def _trend(points: Sequence[Point], drawn: SafeString, plot: Scale, title: str) -> SafeString:
-    """What all trends share: the axis, labels on the highest and the last value, names below, values on hover."""
-    zero, bottom = plot.y(Decimal(0)), plot.top + plot.height
-    axis = format_html('<line class="axis" x1="0" x2="100%" y1="{}" y2="{}"/>', f"{zero:.1f}", f"{zero:.1f}")
-    labels = format_html_join("", "{}", ((_label(at, points, plot),) for at in _marked(points)))
+def _trend(
+    points: Sequence[Point], drawn: SafeString, plot: Scale, title: str, marked: Sequence[int], *, stepped: bool = True
+) -> SafeString:
+    """What all trends share: the ground line, labels on some values, names below, every value on hover."""
+    bottom = plot.top + plot.height
+    labels = format_html_join("", "{}", ((_label(at, points, plot, stepped),) for at in marked))
     names = format_html_join("", "{}", ((_name(at, points, bottom + 15),) for at in _named(points)))
-    hits = format_html_join("", "{}", ((_hit(at, point, len(points), bottom),) for at, point in enumerate(points)))
-    words = "; ".join(f"{point.name}: {point.text}" for point in points)
-    return _drawing(format_html("{}{}{}{}{}", axis, drawn, labels, names, hits), bottom + FOOT, title, words)
+    content = format_html("{}{}{}{}{}", _ground(plot), drawn, labels, names, _hits(points, bottom))
+    return _drawing(content, bottom + FOOT, title, _words(points))
 
 
-def _marked(points: Sequence[Point]) -> list[int]:
-    """The highest and the last value there is; one that would stand too near the other is left out."""
+def _ground(plot: Scale) -> SafeString:
+    """The axis at zero; only a hairline below what does not stand on it."""
+    kind, y = ("axis", plot.y(Decimal(0))) if plot.low <= 0 else ("grid", plot.top + plot.height)
+    return format_html('<line class="{}" x1="0" x2="100%" y1="{}" y2="{}"/>', kind, f"{y:.1f}", f"{y:.1f}")
+
+
+def _hits(points: Sequence[Point], height: int) -> SafeString:
+    return format_html_join("", "{}", ((_hit(at, point, len(points), height),) for at, point in enumerate(points)))
+
+
+def _words(points: Sequence[Point]) -> str:
+    return "; ".join(f"{point.name}: {point.text}" for point in points)
+
+
+def _marked(points: Sequence[Point], *, lowest: bool = False) -> list[int]:
+    """The last value there is and the highest, and the lowest if wanted; one too near another is left out."""
     known = [(point.value, at) for at, point in enumerate(points) if point.value is not None]
     if not known:
         return []
-    last, highest = known[-1][1], max(known)[1]
-    near = abs(last - highest) < max(len(points) * 0.2, 1)
-    return [last] if near else [highest, last]
+    chosen = [known[-1][1]]
+    for at in (max(known)[1], *((min(known)[1],) if lowest else ())):
+        if all(abs(at - other) >= max(len(points) * 0.2, 1) for other in chosen):
+            chosen.append(at)
+    return sorted(chosen)
 
 
-def _label(at: int, points: Sequence[Point], plot: Scale) -> SafeString:
+def _label(at: int, points: Sequence[Point], plot: Scale, stepped: bool) -> SafeString:
+    """The value over its column or point; under a point to which the line comes down, where there is room."""
     value = points[at].value
     if value is None:
         return SafeString("")
     x, anchor = _place(at, len(points))
-    y = max(plot.y(max(value, Decimal(0))) - 6, 11)
-    return format_html('<text class="strong" x="{}%" y="{}" text-anchor="{}">{}</text>', x, f"{y:.1f}", anchor, points[at].text)  # fmt: skip
+    y = plot.y(max(value, Decimal(0)) if stepped else value)
+    sides = [points[near].value for near in (at - 1, at + 1) if 0 <= near < len(points)]
+    falls = not stepped and any(side is not None and side > value for side in sides)
+    y = y + 17 if falls and y + 20 < plot.top + plot.height else max(y - 7, 11)
+    return format_html(
+        '<text class="strong" x="{}%" y="{}" text-anchor="{}">{}</text>', x, f"{y:.1f}", anchor, points[at].text
+    )
 
 
 def _named(points: Sequence[Point]) -> list[int]:
-    """The periods whose names stand below: the first, the last, and a few at even steps between."""
+    """The periods whose names stand below: the last, and those at even steps before it."""
     last = len(points) - 1
-    if last < MOST_NAMES:
-        return list(range(last + 1))
-    return sorted({round(last * part / (MOST_NAMES - 1)) for part in range(MOST_NAMES)})
+    return sorted(range(last, -1, -max(1, -(-last // (MOST_NAMES - 1)))))
 
 
 def _name(at: int, points: Sequence[Point], y: int) -> SafeString:
@@ -206,9 +247,9 @@ def _name(at: int, points: Sequence[Point], y: int) -> SafeString:
 def _place(at: int, count: int) -> tuple[str, str]:
     """Where a text belongs, in percent, and which end of it: texts at the edges stay inside."""
     middle = 100 * (at + 0.5) / count
-    if count > 4 and middle > 88:
+    if count > FEW and middle > 88:
         return "100", "end"
-    return ("0", "start") if count > 4 and middle < 12 else (f"{middle:.3f}", "middle")
+    return ("0", "start") if count > FEW and middle < 12 else (f"{middle:.3f}", "middle")
 
 
 def _hit(at: int, point: Point, count: int, height: int) -> SafeString:
@@ -219,15 +260,19 @@ def _hit(at: int, point: Point, count: int, height: int) -> SafeString:
     )  # fmt: skip
 
 
-def spark(points: Sequence[Point], within: Scale, *, title: str) -> SafeString:
-    """A small column for each period and nothing else: its name and latest value stand in words beside it."""
-    zero = within.y(Decimal(0))
-    drawn = format_html_join("", "{}", ((_column(at, point, points, within, zero),) for at, point in enumerate(points)))
+def spark(points: Sequence[Point], within: Scale, *, title: str, lined: bool = False) -> SafeString:
+    """A small trend and nothing else, in columns or `lined`: its name and latest value stand in words beside it."""
+    if lined:
+        drawn = format_html("{}{}", _path(points, within), _dot(len(points) - 1, points, within))
+    else:
+        zero = within.y(Decimal(0))
+        drawn = format_html_join(
+            "", "{}", ((_column(at, point, points, within, zero),) for at, point in enumerate(points))
+        )
     bottom = within.top + within.height
-    axis = format_html('<line class="axis" x1="0" x2="100%" y1="{}" y2="{}"/>', f"{zero:.1f}", f"{zero:.1f}")
-    hits = format_html_join("", "{}", ((_hit(at, point, len(points), bottom),) for at, point in enumerate(points)))
-    words = "; ".join(f"{point.name}: {point.text}" for point in points)
-    return _drawing(format_html("{}{}{}", axis, drawn, hits), bottom + 1, title, words)
+    return _drawing(
+        format_html("{}{}{}", _ground(within), drawn, _hits(points, bottom)), bottom + 2, title, _words(points)
+    )
 
 
 def _drawing(content: SafeString, height: int, title: str, description: str) -> SafeString:
@@ -237,33 +282,39 @@ def _drawing(content: SafeString, height: int, title: str, description: str) -> 
     )  # fmt: skip
 
 
-# -- ranks: one bar a row, for a narrow card
+# -- a histogram: how many in each stretch
 
-RANK = 22
+BIN = 64
 
 
 @dataclass(frozen=True)
-class Rank:
-    """One row: what it is about, how many, and whether it is the one that is looked at."""
+class Bin:
+    """One stretch: its name, how many are in it, and whether it is the one that is looked at."""
 
     label: str
     count: int
     current: bool = False
 
 
-def ranks(rows: Sequence[Rank], *, title: str) -> SafeString:
-    """Name, count and bar of each, one under the other."""
-    largest = max((row.count for row in rows), default=0) or 1
-    drawn = format_html_join("", "{}", ((_rank(row, at * RANK, largest),) for at, row in enumerate(rows)))
-    words = "; ".join(f"{row.label}: {row.count}" for row in rows)
-    return _drawing(drawn, RANK * len(rows), title, words)
+def histogram(bins: Sequence[Bin], *, title: str) -> SafeString:
+    """A column for each stretch with its count on top and its name below; on a phone every fourth name is left."""
+    largest = max((each.count for each in bins), default=0) or 1
+    chosen = any(each.current for each in bins)
+    drawn = format_html_join("", "{}", ((_bin(at, each, len(bins), largest, chosen),) for at, each in enumerate(bins)))
+    axis = format_html('<line class="axis" x1="0" x2="100%" y1="{}" y2="{}"/>', HEAD + BIN, HEAD + BIN)
+    words = "; ".join(f"{each.label}: {each.count}" for each in bins)
+    return _drawing(format_html("{}{}", drawn, axis), HEAD + BIN + FOOT, title, words)
 
 
-def _rank(row: Rank, top: int, largest: int) -> SafeString:
-    # The names take up to 92 px, the counts 40 more; half of the narrowest card is left for the bars.
+def _bin(at: int, each: Bin, count: int, largest: int, chosen: bool) -> SafeString:
+    step, height = 100 / count, each.count / largest * BIN
+    middle, top = f"{step * (at + 0.5):.3f}", HEAD + BIN - height
     return format_html(
-        '<text class="{}" x="0" y="{}">{}</text><text class="strong" x="132" y="{}" text-anchor="end">{}</text>'
-        '<rect class="bar" x="140" y="{}" width="{}%" height="12" rx="2"/>',
-        "strong" if row.current else "", top + 15, row.label, top + 15, f"{row.count:,}",
-        top + 5, f"{row.count / largest * 50:.2f}",
+        '<rect class="{}" x="{}%" y="{}" width="{}%" height="{}" rx="2"/>'
+        '<text class="strong" x="{}%" y="{}" text-anchor="middle">{}</text>'
+        '<text class="{}" x="{}%" y="{}" text-anchor="{}">{}</text>',
+        "bar past" if chosen and not each.current else "bar", f"{step * (at + 0.2):.3f}", f"{top:.1f}",
+        f"{step * 0.6:.3f}", f"{height:.1f}", middle, f"{top - 5:.1f}", f"{each.count:,}",
+        f"{'strong' if each.current else ''}{'' if at % 4 == 0 else ' opt'}".strip(), middle if at else "0",
+        HEAD + BIN + FOOT - 5, "middle" if at else "start", each.label,
     )  # fmt: skip

@@ -17,7 +17,7 @@ from redis import Redis
 from dashboard import clock, keys
 from dashboard.errors import Conflict
 from dashboard.repository import metrics, periods
-from dashboard.repository.metrics import CLOSED, COMPANY, Figures, Metric, Statement
+from dashboard.repository.metrics import CLOSED, COMPANY, Figures, Statement
 from dashboard.repository.periods import Kind, Period
 from dashboard.repository.store import Change, change
 from dashboard.repository.values import answered
@@ -25,7 +25,7 @@ from dashboard.repository.values import answered
 GRACE = clock.MINUTE
 """ms after a period's end for which it is not closed: what began before midnight may be stored behind it."""
 
-BY_ITSELF = "the turn of the day"
+BY_ITSELF = "itself"
 """Who closed what the follower closed."""
 
 KEPT_BACK: dict[Kind, int] = {"daily": 2, "weekly": 2, "monthly": 2, "quarterly": 2}
@@ -144,7 +144,7 @@ def everything(client: Redis, kind: Kind) -> Iterator[Statement]:
             yield found
 
 
-def leading_agents(client: Redis, kind: Kind, metric: Metric, *, most: int) -> tuple[list[str], int]:
+def leading_agents(client: Redis, kind: Kind, metric: str, *, most: int) -> tuple[list[str], int]:
     """Agents of the latest closed period, those with the most of `metric` first, and how many there are. Two round
     trips.
     """
@@ -161,7 +161,7 @@ def leading_agents(client: Redis, kind: Kind, metric: Metric, *, most: int) -> t
     def rank(owner: str) -> tuple[bool, Any, str]:
         row = rows[owner]
         value = getattr(row, metric)
-        value = row.computed(metric) if value is None and metric in metrics.RATIOS else value
+        value = row.computed(metric) if value is None and metric in metrics.RATIOS else value  # type: ignore[arg-type]
         return value is None, -(value or 0), owner
 
     names = [owner.partition("=")[2] for owner in sorted(rows, key=rank)]

@@ -13,7 +13,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any, Literal
 
@@ -284,7 +284,7 @@ def _percent(part: Decimal | None, whole: Decimal | None) -> Decimal | None:
 
 def _quotient(part: Decimal | None, whole: Decimal | None, step: str) -> Decimal | None:
     """Rounded to `step`; None where there is nothing to divide, or nothing to divide by."""
-    return (part / whole).quantize(Decimal(step), ROUND_HALF_UP) if part is not None and whole else None
+    return (part / whole).quantize(Decimal(step), ROUND_HALF_UP) if part is not None and whole and whole > 0 else None
 
 
 # -- raising
@@ -372,29 +372,32 @@ def tally(change: Change, agent: str | None, counter: str) -> None:
 
 
 def add_decision(
-    change: Change, claim: str, *, product: str | None, agent: str | None, paid: Decimal | None = None
+    change: Change,
+    claim: str,
+    *,
+    product: str | None,
+    agent: str | None,
+    paid: Decimal | None = None,
+    reported: datetime | None = None,
 ) -> None:
-    """Count a claim decided now: what was approved, and how long it took since its report, where the history tells
-    when that was. Four round trips.
+    """Count a claim decided now: what was approved, and how long it took since it was `reported`, else since when its
+    history tells that it was. Four round trips.
     """
     amounts: dict[Counter | Part, Decimal | int] = {"claims_decided": 1}
     if paid is not None:
         amounts["claims_approved"] = paid
-    reported = _reported(change.client, claim)
-    if reported is not None:
-        hours = Decimal(max(clock.now_ms() - reported, 0)) / clock.HOUR
+    since = clock.ms(reported) if reported else _reported(change.client, claim)
+    if since is not None:
+        hours = Decimal(max(clock.now_ms() - since, 0)) / clock.HOUR
         amounts |= {"claims_timed": 1, "closing_hours": hours.quantize(Decimal("0.001"))}
     add(change, amounts, product=product or None, agent=agent)
 
 
 def _reported(client: Redis, claim: str) -> int | None:
     """Unix ms of the claim's report, if it was made here. Two round trips."""
-    first = client.zrange(keys.history("claims", claim), 0, 0, withscores=True)
-    if not first:
-        return None
-    name, at = first[0]
-    text = read_strings(client, [name])[name]
-    return int(at) if isinstance(text, str) and text.startswith("Reported by ") else None
+    first = client.zrange(keys.history("claims", claim), 0, 2, withscores=True)
+    texts = read_strings(client, [name for name, _ in first])
+    return next((int(at) for name, at in first if str(texts[name]).startswith("Reported by ")), None)
 
 
 def daily_deadline(on: date) -> int:

@@ -21,7 +21,7 @@ from redis import Redis
 
 from dashboard import clock, keys
 from dashboard.errors import Conflict, Expired, Invalid, NotFound
-from dashboard.repository import agents, jobs, policies
+from dashboard.repository import agents, jobs, metrics, policies
 from dashboard.repository.policies import Policy, facts_of
 from dashboard.repository.store import Change, change
 from dashboard.repository.values import amount, dollars, fits_text
@@ -40,6 +40,12 @@ REASSIGN = "reassign policies"
 """The kind of bulk work that gives policies to another agent."""
 
 _CENT = Decimal("0.01")
+_COUNTED: dict[str, metrics.Part] = {
+    "renewal": "policies_renewed",
+    "lapse": "policies_ended",
+    "cancellation": "policies_ended",
+}
+"""Services that customer retention is made of."""
 _STEP = Decimal("0.06")
 """A year and twelve months, each rounded to cents, may differ by so much."""
 
@@ -224,6 +230,7 @@ def undo(product: str, number: str, of: str, *, by: str, token: str | None = Non
         if not kept["seen"] == before.seen == of:
             raise Conflict("This policy was changed since, so that can no longer be undone.")
         policies.rewrite(draft, before, kept["was"], by=by, why=f"The {kept['what']} by {kept['by']} was undone")
+        _count(draft, before, kept["what"], by=-1)
         draft.delete(name)
         return f"The {kept['what']} of {number} is undone."
 
@@ -313,7 +320,14 @@ def _apply(draft: Change, product: str, number: str, what: str, plan: Plan, seen
         raise Invalid({"": "Nothing differs from what is stored already."})
     kept = {"what": what, "by": by, "was": dict(done.was), "seen": done.after.seen}
     draft.set_until(keys.policy_undo(product, number), json.dumps(kept), clock.now_ms() + UNDO_LIFE)
+    _count(draft, before, what)
     return f"{why}."
+
+
+def _count(draft: Change, policy: Policy, what: str, by: int = 1) -> None:
+    """Raise the part of customer retention that this service is, or take it back. Two round trips."""
+    if what in _COUNTED:
+        metrics.add(draft, {_COUNTED[what]: by}, product=policy.product, agent=policy.agent)
 
 
 def _life_in_step(policy: Policy, facts: Mapping[str, str]) -> dict[str, str]:

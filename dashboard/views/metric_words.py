@@ -25,6 +25,11 @@ class Term:
     form: Form
     more: Tone = ""
 
+    @property
+    def adds_up(self) -> bool:
+        """Whether a whole period has all of it: ratios and means have none."""
+        return self.form in ("count", "money")
+
     def text(self, value: Decimal | None) -> str:
         """The value with its unit, ready to show; a dash for what is missing."""
         if value is None:
@@ -34,8 +39,12 @@ class Term:
         if self.form == "hours":
             return span(value * 3600)
         if self.form == "percent":
-            return f"{number(value)} %"
-        return f"{value:.2f}" if self.form == "fraction" else number(value)
+            return f"{_signed(number(abs(value)), value)}%"
+        return f"{value:.2f}" if self.form == "fraction" else _signed(number(abs(value)), value)
+
+
+def _signed(text: str, value: Decimal) -> str:
+    return f"−{text}" if value < 0 else text
 
 
 TERMS: dict[str, Term] = {

@@ -29,6 +29,8 @@ MOST_AGENTS = 200
 LEADERS = 12
 MADE = ("quote_to_bind", "closing_hours")
 """Figures that are made of others for each row."""
+LINED = (*RATIOS, *MADE)
+"""What is drawn as a line: there is no sum of it."""
 
 
 # -- what rows and tiles are made of
@@ -54,6 +56,11 @@ class Cell:
         return "" if self.before is None else self.term.text(self.before)
 
     @property
+    def before_at(self) -> str:
+        """on 21 Nov, in W46"""
+        return f"{'on' if self.before_name[:1].isdigit() else 'in'} {self.before_name}"
+
+    @property
     def delta(self) -> Decimal | None:
         """What it is more than before; None while the period runs: a part against a whole says nothing."""
         if self.so_far or self.value is None or self.before is None:
@@ -63,7 +70,7 @@ class Cell:
     @property
     def delta_text(self) -> str:
         if not self.delta:
-            return "same as"
+            return "="
         points = f"{abs(self.delta):f} points" if self.term.form == "percent" else self.term.text(abs(self.delta))
         return f"{'▲' if self.delta > 0 else '▼'} {points}"
 
@@ -178,7 +185,7 @@ def _period(request: HttpRequest) -> dict[str, Any]:
         "departments": departments,
         "agents": people,
         "metric": metric,
-        "metric_title": TITLES[metric],
+        "metric_title": TERMS[metric].title,
         "metrics": _metric_chips(request, metric),
         "department_chart": _bars(departments, metric, "by department") if departments else "",
         "leaders": _leaders(people, metric),
@@ -205,12 +212,15 @@ def _kind(request: HttpRequest, otherwise: Kind) -> Kind:
     return WORDS[word] if word else otherwise
 
 
-def _metric(request: HttpRequest, otherwise: Metric) -> Metric:
-    return params.choice(request, "metric", METRICS) or otherwise  # type: ignore[return-value]
+def _metric(request: HttpRequest, otherwise: str) -> str:
+    return params.choice(request, "metric", tuple(TERMS)) or otherwise
 
 
-def _metric_chips(request: HttpRequest, metric: Metric) -> list[web.Chip]:
-    return [web.Chip(TITLES[each], web.address(request, metric=each), None, each == metric) for each in METRICS]
+def _metric_chips(request: HttpRequest, metric: str) -> list[web.Chip]:
+    return [
+        web.Chip(each.title, web.address(request, metric=each.name), None, each.name == metric)
+        for each in TERMS.values()
+    ]
 
 
 def _switch(request: HttpRequest, period: Period) -> list[web.Chip]:
@@ -266,16 +276,16 @@ def _agents(viewer: Viewer, around: Sequence[Period]) -> list[str]:
     return sorted(seen | set(known if len(known) <= MOST_AGENTS else ()))
 
 
-def _bars(rows: Sequence[Row], metric: Metric, what: str) -> SafeString:
+def _bars(rows: Sequence[Row], metric: str, what: str) -> SafeString:
     drawn = []
     for row in rows:
         cell = row.cell(metric)
-        before = f"{cell.before_text} {cell.before_name}" if cell.before_text else ""
+        before = f"{cell.before_text} before" if cell.before_text else ""
         drawn.append(
             Bar(row.label, cell.value, cell.before, cell.text if cell.value is not None else "none recorded", before)
         )
     words = "; ".join(", ".join(filter(None, (f"{row.label}: {row.value_text}", row.before_text))) for row in drawn)
-    return charts.bars(drawn, title=f"{TITLES[metric]} {what}", description=words)
+    return charts.bars(drawn, title=f"{TERMS[metric].title} {what}", description=words)
 
 
 @dataclass(frozen=True)
@@ -288,7 +298,7 @@ class Leader:
     share: str
 
 
-def _leaders(people: Sequence[Row], metric: Metric) -> list[Leader]:
+def _leaders(people: Sequence[Row], metric: str) -> list[Leader]:
     """Those with the most first; for a ratio of which less is better, the least. Who has none stands last, unranked."""
     sign = 1 if TERMS[metric].more == "bad" else -1
     cells = [(row, row.cell(metric)) for row in people]
@@ -378,7 +388,7 @@ def _trends(request: HttpRequest) -> dict[str, Any]:
     }
 
 
-def _trend_agents(viewer: Viewer, kind: Kind, metric: Metric) -> tuple[list[str], int]:
+def _trend_agents(viewer: Viewer, kind: Kind, metric: str) -> tuple[list[str], int]:
     if viewer.may("view_company_metrics"):
         return archive.leading_agents(redis.client(), kind, metric, most=LEADERS)
     return [viewer.id], 1
@@ -392,29 +402,37 @@ def _trend_owners(viewer: Viewer, people: Sequence[str]) -> list[str]:
     return [COMPANY, *(f"product={product}" for product in keys.PRODUCTS), *named]
 
 
-def _points(found: Sequence[Statement], owner: str, metric: Metric) -> list[Point]:
+def _points(found: Sequence[Statement], owner: str, metric: str) -> list[Point]:
     term, points = TERMS[metric], []
     for before, each in zip([None, *found], found, strict=False):
-        value = each.shown(owner, metric, before).value if each.closed else None
+        value = _value(each, owner, metric, before) if each.closed else None
         text = term.text(value) if value is not None else ("none recorded" if each.closed else "never closed")
         points.append(Point(short(each.period), value, text))
     return points
 
 
-def _whole(points: Sequence[Point], metric: Metric, label: str) -> SafeString:
-    draw = charts.line if metric in RATIOS else charts.columns
-    return draw(points, title=f"{TITLES[metric]}, {label}", height=170) if points else SafeString("")
+def _value(found: Statement, owner: str, name: str, before: Statement | None) -> Decimal | None:
+    if name in MADE:
+        return getattr(found.of(owner), name)
+    return found.shown(owner, name, before).value  # type: ignore[arg-type]
+
+
+def _whole(points: Sequence[Point], metric: str, label: str) -> SafeString:
+    draw = charts.line if metric in LINED else charts.columns
+    return draw(points, title=f"{TERMS[metric].title}, {label}", height=170) if points else SafeString("")
 
 
 def _panels(owners: Sequence[str], points: dict[str, list[Point]], term: Term) -> list[Trend]:
     """Small multiples: all on one scale, so that they can be compared."""
-    within = charts.scale((point.value for owner in owners for point in points[owner]), 44, 4)
+    values = [point.value for owner in owners for point in points[owner]]
+    lined = term.name in LINED
+    within = charts.course(values) if lined else charts.scale(values, 44, 4)
     return [
         Trend(
             name=owner.replace("=", "-"),
             label=_label(owner),
             latest=points[owner][-1].text if points[owner] else "",
-            drawing=charts.spark(points[owner], within, title=f"{term.title}, {_label(owner)}"),
+            drawing=charts.spark(points[owner], within, title=f"{term.title}, {_label(owner)}", lined=lined),
         )
         for owner in owners
         if points[owner]

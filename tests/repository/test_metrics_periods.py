@@ -16,7 +16,7 @@ from redis import Redis
 from dashboard import clock, keys
 from dashboard.errors import Conflict
 from dashboard.live.follower import Follower
-from dashboard.repository import archive, claims, metrics, periods, policies, quotes
+from dashboard.repository import agents, archive, claims, metrics, periods, policies, policy_service, quotes
 from dashboard.repository.metrics import COMPANY, Figures
 from dashboard.repository.periods import Kind, Period
 from dashboard.repository.store import change
@@ -427,3 +427,24 @@ def test_policies_still_know_nothing_of_figures_when_edited(store: Redis) -> Non
     seen = policies.get(store, "auto", number).seen
     policies.edit("auto", number, {"deductible": "750"}, seen=seen, by="AG001")
     assert store.keys("metrics:*") == before
+
+
+def test_retention_is_made_of_renewals_and_of_what_was_not_renewed(store: Redis) -> None:
+    agents.save(store, {"AG001": "dallas"})
+    soon = (clock.today() + timedelta(days=20)).isoformat()
+    numbers = [book.policy(customer=f"CUST70{each}", expiration_date=soon) for each in range(4)]
+
+    def seen(number: str) -> str:
+        return policies.get(store, "auto", number).seen
+
+    for number in numbers[:3]:
+        ends = clock.today() + timedelta(days=385)
+        facts = {"premium": "1236"}
+        policy_service.renew("auto", number, facts, begins=None, ends=ends, seen=seen(number), by="AG001")
+    last = numbers[3]
+    policy_service.cancel("auto", last, effective=clock.today(), reason="Car sold", seen=seen(last), by="AG001")
+    found = metrics.statement(store, periods.current("quarterly"), agents=["AG001"])
+    assert found.shown("agent=AG001", "customer_retention").value == 75
+    policy_service.undo("auto", last, seen(last), by="AG001")
+    found = metrics.statement(store, periods.current("quarterly"))
+    assert found.shown(COMPANY, "customer_retention").value == 100
