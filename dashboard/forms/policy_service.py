@@ -12,7 +12,7 @@ from dashboard.forms.fields import Day, Identifier, Money, Text
 from dashboard.forms.policies import FORMS, KeepingChoice
 from dashboard.repository import policy_service as service
 from dashboard.repository.policies import Policy, facts_of
-from dashboard.repository.values import plain, readable
+from dashboard.repository.values import dollars, plain, readable
 
 ENDORSED = {**service.ENDORSABLE, "life": ("premium_monthly", "coverage_amount", "term_years")}
 """What an endorsement asks for. Of a life policy's two premiums the monthly one; the other follows."""
@@ -57,6 +57,9 @@ class Endorse(WithDay):
             self.fields[name] = field = deepcopy(FORMS[policy.product].base_fields[name])
             if isinstance(field, KeepingChoice):
                 field.keep(readable(stored.get(name, "")))
+        if policy.product == "auto":
+            # Other tools name the vehicle in the details alone.
+            self.fields["vehicle"].widget.attrs["placeholder"] = policy.subject
         if policy.product == "life":
             self.fields["premium_monthly"].required = True
             self.fields["premium_monthly"].help_text = "A year is twelve times this."
@@ -103,7 +106,7 @@ class Renew(Served):
     @staticmethod
     def _proposed(policy: Policy) -> str:
         now = policy.premium_monthly if policy.product == "life" else policy.premium
-        return f"Proposed: the present {plain(now)} and {service.RENEWAL_RISE} %." if now is not None else ""
+        return f"Proposed: the present {dollars(now)} and {service.RENEWAL_RISE} %." if now is not None else ""
 
     @property
     def facts(self) -> dict[str, str]:

@@ -23,6 +23,7 @@ from dashboard.repository import (
     sessions,
 )
 from dashboard.repository.index import Index
+from dashboard.repository.policy_service import REASSIGN  # noqa: F401 (its bulk work is known where the areas are)
 
 MEMBERS = 200
 """How many things are refreshed in one go."""

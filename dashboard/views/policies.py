@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import messages
+from django.forms import Form
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.views.decorators.http import require_http_methods, require_safe
@@ -89,7 +90,7 @@ def _detail(request: HttpRequest, product: str, number: str) -> dict[str, Any]:
         "claims": claims.for_policy(client, viewer.scope, policy.id),
         "history": audit.history(client, audit.POLICY, product, number),
         "stored": policies.stored_as(client, policy),
-        "vin": vin.read(policy.vin, policy.vehicle or policy.details),
+        "vin": vin.read(policy.vin, policy.subject),
         "undo": service.undoable(client, policy),
         "undo_life": service.UNDO_LIFE,
         "open": _open_services(policy),
@@ -131,7 +132,7 @@ def new(request: HttpRequest) -> HttpResponse:
         else:
             messages.success(request, f"Policy {created.partition(':')[2]} is on the books.")
             return redirect("policy", *created.split(":"))
-    shown = {"form": form, "product": product, "products": products, "vin": _typed_vin(form)}
+    shown = {"form": form, "product": product, "products": products, "vin": typed_vin(form, None)}
     return web.form_page(request, "policies/form", shown)
 
 
@@ -156,15 +157,15 @@ def edit(request: HttpRequest, product: str, number: str) -> HttpResponse:
         else:
             messages.success(request, words)
             return redirect("policy", product, number)
-    shown = {"form": form, "product": product, "policy": policy, "seen": seen, "vin": _typed_vin(form)}
+    shown = {"form": form, "product": product, "policy": policy, "seen": seen, "vin": typed_vin(form, policy)}
     return web.form_page(request, "policies/form", shown)
 
 
-def _typed_vin(form: PolicyForm) -> vin.Reading | None:
-    """What the VIN in the form says, beside the field."""
+def typed_vin(form: Form, policy: Policy | None) -> vin.Reading | None:
+    """What the VIN in a form says, beside the field."""
     if "vehicle_vin" not in form.fields:
         return None
-    return vin.read(form["vehicle_vin"].value(), form["vehicle"].value())
+    return vin.read(form["vehicle_vin"].value(), form["vehicle"].value() or (policy.subject if policy else ""))
 
 
 def _differences(form: PolicyForm, policy: Policy) -> list[str]:

@@ -23,7 +23,7 @@ from dashboard.repository import agents, audit, claims, jobs, policies
 from dashboard.repository import policy_service as service
 from dashboard.repository.policies import Filter, Policy
 from dashboard.views import params, web
-from dashboard.views.policies import filter_of, own_branch
+from dashboard.views.policies import filter_of, own_branch, typed_vin
 
 WEEKS = 13
 """Stretches of seven days that the renewal queue looks ahead: a quarter."""
@@ -141,7 +141,8 @@ def _take(request: HttpRequest, product: str, number: str, step: Step) -> HttpRe
         else:
             messages.success(request, words)
             return redirect("policy", product, number)
-    shown = {"step": step, "form": form, "why_not": step.why_not(policy), **_standing(viewer, policy)}
+    shown = {"step": step, "form": form, "why_not": step.why_not(policy), "vin": typed_vin(form, policy)}
+    shown |= _standing(viewer, policy)
     return web.form_page(request, "policies/step", shown, areas=("policies", "claims"), status=status)
 
 
@@ -151,7 +152,6 @@ def _standing(viewer: Viewer, policy: Policy) -> dict[str, Any]:
         "policy": policy,
         "claims": claims.for_policy(client, viewer.scope, policy.id),
         "history": audit.history(client, audit.POLICY, policy.product, policy.number, limit=5),
-        "vin": vin.read(policy.vin, policy.vehicle or policy.details),
         "agents": agents.directory(client).agents(viewer.scope),
     }
 
@@ -195,10 +195,17 @@ def read_vin(request: HttpRequest) -> HttpResponse:
 class Week:
     """Policies that end in one stretch of seven days."""
 
-    label: str
+    first: date
     count: int
     url: str
     current: bool
+
+    @property
+    def label(self) -> str:
+        """22–28 Nov, 29 Nov–5 Dec."""
+        last = self.first + timedelta(days=6)
+        begin = f"{self.first.day}" if self.first.month == last.month else f"{self.first.day} {self.first:%b}"
+        return f"{begin}–{last.day} {last:%b}"
 
 
 @require_safe
@@ -231,8 +238,9 @@ def _renewals(request: HttpRequest) -> dict[str, Any]:
         "past": past,
         "week": weeks[week] if week is not None else None,
         "weeks": weeks,
-        "chart": charts.ranks(
-            [charts.Rank(each.label, each.count, each.current) for each in weeks], title="Renewals per week"
+        "chart": charts.histogram(
+            [charts.Bin(f"{each.first.day} {each.first:%b}", each.count, each.current) for each in weeks],
+            title="Active policies that end, by week from",
         ),
         "tiles": _tiles(request, overdue, counts),
         "products": _product_chips(request, every),
@@ -244,16 +252,9 @@ def _renewals(request: HttpRequest) -> dict[str, Any]:
 def _weeks(request: HttpRequest, counts: Sequence[int], chosen: int | None) -> list[Week]:
     today = clock.today()
     return [
-        Week(_stretch(today + timedelta(days=7 * at)), count, web.address(request, week=at, past=None), at == chosen)
+        Week(today + timedelta(days=7 * at), count, web.address(request, week=at, past=None), at == chosen)
         for at, count in enumerate(counts)
     ]
-
-
-def _stretch(first: date) -> str:
-    """22–28 Nov, 29 Nov–5 Dec."""
-    last = first + timedelta(days=6)
-    begin = f"{first.day}" if first.month == last.month else f"{first.day} {first:%b}"
-    return f"{begin}–{last.day} {last:%b}"
 
 
 def _tiles(request: HttpRequest, overdue: int, counts: Sequence[int]) -> list[dict[str, Any]]:
