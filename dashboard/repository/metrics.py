@@ -190,12 +190,14 @@ def day(client: Redis, on: date, *, agents: Sequence[str] = ()) -> Statement:
     return statement(client, periods.of("daily", on), agents=agents)
 
 
-def statement(client: Redis, period: Period, *, agents: Sequence[str] = ()) -> Statement:
-    """The period's figures, for these agents: the archive's where it is closed. Three round trips at most, however
-    many agents.
+def statement(
+    client: Redis, period: Period, *, agents: Sequence[str] = (), only: Sequence[Metric] = METRICS
+) -> Statement:
+    """The period's figures (or some `only`), for these agents: the archive's where it is closed. Four round trips at
+    most, however many agents.
     """
     owners = [COMPANY, *(f"product={product}" for product in keys.PRODUCTS), *(f"agent={agent}" for agent in agents)]
-    standing = _standing(client, period, owners)
+    standing = _standing(client, period, owners, only)
     archived = _archived(client, period, owners)
     closed = closing_of(archived[CLOSED])
     figures = {owner: frozen_figures(period, archived[owner]) for owner in owners} if closed else standing
@@ -222,8 +224,8 @@ def archived_agents(client: Redis, period: Period) -> set[str]:
     return {name for kind, _, name in (owner.partition("=") for owner in owners or ()) if kind == "agent" and name}
 
 
-def _standing(client: Redis, period: Period, owners: Sequence[str]) -> dict[str, Figures]:
-    names = {owner: names_of(period, owner) for owner in owners}
+def _standing(client: Redis, period: Period, owners: Sequence[str], only: Sequence[Metric]) -> dict[str, Figures]:
+    names = {owner: names_of(period, owner, only) for owner in owners}
     values = read_strings(client, [name for each in names.values() for name in each.values()])
     parts = _parts(client, period, owners)
     return {owner: _figures(values, names[owner], parts[owner]) for owner in owners}
@@ -256,19 +258,19 @@ def frozen_figures(period: Period, text: str | None) -> Figures:
     return Figures.from_json(text, keys.archive(period.name)) if text else NOTHING
 
 
-def names_of(period: Period, owner: str) -> dict[str, str]:
+def names_of(period: Period, owner: str, only: Sequence[Metric] = METRICS) -> dict[str, str]:
     """Key by metric, of `company`, `product=auto` or `agent=AG001`."""
     families = keys.METRIC_FAMILIES[period.kind]
     kind, _, name = owner.partition("=")
     if kind == COMPANY:
-        return {metric: families["company"](period.name, metric) for metric in METRICS}
+        return {metric: families["company"](period.name, metric) for metric in only}
     family = families["department" if kind == "product" else "agent"]
-    return {metric: family(period.name, name, metric) for metric in METRICS}
+    return {metric: family(period.name, name, metric) for metric in only}
 
 
 def _figures(values: dict[str, Raw], names: dict[str, str], parts: Mapping[str, Decimal]) -> Figures:
     reader = Reader(values, names)
-    read = {metric: reader.amount(metric) for metric in METRICS}
+    read = {metric: reader.amount(metric) for metric in names}
     return Figures(**read, parts=parts, problems=tuple(reader.problems))
 
 

@@ -26,6 +26,8 @@ from dashboard.views import params, web
 from dashboard.views.metric_words import TERMS, TITLES, WORD_OF, WORDS, Term, short, title
 
 MOST_AGENTS = 200
+MOST_ROWS = 40
+"""Agents in the table of all figures; the file has everybody."""
 LEADERS = 12
 MADE = ("quote_to_bind", "closing_hours")
 """Figures that are made of others for each row."""
@@ -167,6 +169,8 @@ def _period(request: HttpRequest) -> dict[str, Any]:
     rows = _rows(viewer, period)
     departments = [row for row in rows if row.group == "Department"]
     people = [row for row in rows if row.group == "Agent"] if departments else []
+    leaders = _leaders(people, metric)
+    listed = people if len(people) <= MOST_ROWS else [place.row for place in leaders[:MOST_ROWS]]
     now = rows[0].now
     return {
         "period": period,
@@ -183,12 +187,13 @@ def _period(request: HttpRequest) -> dict[str, Any]:
         "total": rows[0],
         "terms": list(TERMS.values()),
         "departments": departments,
-        "agents": people,
+        "agents": listed,
+        "agents_in_all": len(people),
         "metric": metric,
         "metric_title": TERMS[metric].title,
         "metrics": _metric_chips(request, metric),
         "department_chart": _bars(departments, metric, "by department") if departments else "",
-        "leaders": _leaders(people, metric),
+        "leaders": leaders[:LEADERS],
         "trends": f"{reverse('metrics_trends')}?period={WORD_OF[period.kind]}&metric={metric}",
         "csv": f"{reverse('metrics_csv')}?of={period.name}",
     }
@@ -255,15 +260,22 @@ def _steps(request: HttpRequest, period: Period) -> dict[str, Step | None]:
 
 def _rows(viewer: Viewer, period: Period) -> list[Row]:
     """The first row is the total that this person may see. Thirteen round trips at most, however many agents."""
-    client = redis.client()
-    around = (period, period.before, period.before.before)
     if not viewer.may("view_company_metrics"):
-        three = [metrics.statement(client, each, agents=[viewer.id]) for each in around]
-        return [Row(f"agent={viewer.id}", *three)]
-    names = _agents(viewer, around[:2])
-    three = [metrics.statement(client, each, agents=names) for each in around]
+        return [Row(f"agent={viewer.id}", *_three(period, [viewer.id]))]
+    names = _agents(viewer, (period, period.before))
+    three = _three(period, names)
     owners = [COMPANY, *(f"product={name}" for name in three[0].departments), *(f"agent={name}" for name in names)]
     return [Row(owner, *three) for owner in owners]
+
+
+def _three(period: Period, names: Sequence[str]) -> tuple[Statement, Statement, Statement]:
+    """The period, the one before, and of that before it the revenue, which that one's growth is made of."""
+    client, before = redis.client(), period.before
+    return (
+        metrics.statement(client, period, agents=names),
+        metrics.statement(client, before, agents=names),
+        metrics.statement(client, before.before, agents=names, only=("revenue",)),
+    )
 
 
 def _agents(viewer: Viewer, around: Sequence[Period]) -> list[str]:
