@@ -80,7 +80,7 @@ class HomePolicy(PolicyForm):
 
 
 class LifePolicy(PolicyForm):
-    """The two premiums are kept in step: the one that was changed leads."""
+    """The two premiums are kept in step: the one that was changed leads. Without an end it is the term that ends it."""
 
     premium = Money(label="Premium a year", required=False, above=0, help_text="Or give the premium a month.")
     premium_monthly = Money(label="Premium a month", required=False, above=0)
@@ -89,10 +89,14 @@ class LifePolicy(PolicyForm):
 
     def __init__(self, *args: Any, policy: Policy | None = None, **kwargs: Any) -> None:
         super().__init__(*args, policy=policy, **kwargs)
+        self.fields["expiration_date"].help_text = "Empty: as many years on as the term has."
         self._was = (policy.premium, policy.premium_monthly) if policy else (None, None)
 
     def clean(self) -> dict[str, Any]:
         data = super().clean()
+        begins, years = data.get("effective_date"), data.get("term_years")
+        if begins and years and not data.get("expiration_date"):
+            data["expiration_date"] = clock.years_later(begins, years)
         if not {"premium", "premium_monthly"} & set(self.errors):
             try:
                 both = in_step(data.get("premium"), data.get("premium_monthly"), self._was)
@@ -105,7 +109,8 @@ class LifePolicy(PolicyForm):
 FORMS: dict[str, type[PolicyForm]] = {"auto": AutoPolicy, "home": HomePolicy, "life": LifePolicy}
 
 
-def year_from_today() -> dict[str, Any]:
-    """First values of a new policy: in force from today, for a year."""
+def year_from_today(product: str) -> dict[str, Any]:
+    """First values of a new policy: in force from today, for a year; a life policy for its term."""
     today = clock.today()
-    return {"status": "ACTIVE", "effective_date": today, "expiration_date": clock.years_later(today, 1)}
+    ends = None if product == "life" else clock.years_later(today, 1)
+    return {"status": "ACTIVE", "effective_date": today, "expiration_date": ends}

@@ -120,7 +120,7 @@ def new(request: HttpRequest) -> HttpResponse:
     product = asked if asked in products else next(iter(products), "")
     if not product:
         raise NotFound("No product is open to you.")
-    first = year_from_today() | {"agent": viewer.id if viewer.role == "agent" else ""}
+    first = year_from_today(product) | {"agent": viewer.id if viewer.role == "agent" else ""}
     first["customer"] = params.identifier(request, "customer")
     form = FORMS[product](request.POST or None, initial=first)
     if request.method == "POST" and form.is_valid():

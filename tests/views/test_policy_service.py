@@ -194,8 +194,10 @@ class TestVin:
         typed = {"product": "life", "status": "ACTIVE", "customer": "CUST008", "agent": "AG001"}
         typed |= {"coverage_amount": "500000", "term_years": "20"}
         assert 'id="id_premium_monthly_error"' in agent_client.post("/policies/new/", typed).content.decode()
-        place = agent_client.post("/policies/new/", {**typed, "premium_monthly": "45"}).headers["Location"]
+        typed |= {"effective_date": "2026-02-01", "premium_monthly": "45"}
+        place = agent_client.post("/policies/new/", typed).headers["Location"]
         number = place.split("/")[-2]
+        assert field(store, number, "expiration_date", "life") == "2046-02-01"
         assert field(store, number, "premium", "life") == "540"
         page = shown(agent_client, f"{place}edit/")
         first = dict(re.findall(r'<input type="\w+" name="(\w+)" value="([^"]*)"', page)) | {"status": "ACTIVE"}
