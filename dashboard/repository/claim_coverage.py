@@ -35,7 +35,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Coverage:
-    """What the policy (None: unknown or gone) says about a claim. `payable`: dollars that the amount leaves after the
+    """What the policy (None: unknown or gone) says about a claim. `payable`: dollars that the estimate leaves after the
     deductible and within the limit; None where either is not known.
     """
 
@@ -85,7 +85,7 @@ def _of_whom(claim: Claim, policy: Policy) -> Iterator[Finding]:
 
 
 def _limits(claim: Claim, policy: Policy) -> Iterator[Finding]:
-    amount, deductible, limit = claim.amount, policy.deductible, _limit(policy)
+    amount, deductible, limit = claim.estimated, policy.deductible, _limit(policy)
     if deductible is None and policy.product != "life":
         yield Finding("warn", "The policy’s deductible is not known.")
     if amount is None:
@@ -98,6 +98,9 @@ def _limits(claim: Claim, policy: Policy) -> Iterator[Finding]:
         yield Finding("good", f"{dollars(amount)} less the deductible of {dollars(deductible)} leaves {left}.")
     if limit is not None and amount > limit:
         yield Finding("bad", f"{dollars(amount)} is above the {dollars(limit)} that is insured.")
+    decided, left_over = claim.final_amount if claim.is_decided else claim.proposed, _payable(claim, policy)
+    if decided is not None and left_over is not None and decided > left_over:
+        yield Finding("warn", f"{dollars(decided)} is more than the {dollars(left_over)} that the policy leaves.")
 
 
 def _limit(policy: Policy) -> Decimal | None:
@@ -107,9 +110,9 @@ def _limit(policy: Policy) -> Decimal | None:
 
 def _payable(claim: Claim, policy: Policy) -> Decimal | None:
     deductible = policy.deductible if policy.deductible is not None or policy.product != "life" else Decimal(0)
-    if claim.amount is None or deductible is None:
+    if claim.estimated is None or deductible is None:
         return None
-    left = max(claim.amount - deductible, Decimal(0))
+    left = max(claim.estimated - deductible, Decimal(0))
     limit = _limit(policy)
     return left if limit is None else min(left, limit)
 

@@ -26,7 +26,7 @@ BOARD: tuple[Stage, ...] = ("reported", "investigating", "waiting", "approved")
 """The columns side by side: what waits for somebody. The others are lists of their own."""
 
 NAMES: dict[Stage, str] = {
-    "reported": "Reported", "investigating": "Investigating", "waiting": "Waiting for approval", "approved": "Approved",
+    "reported": "Reported", "investigating": "Investigating", "waiting": "Waiting", "approved": "Approved",
     "paid": "Paid", "denied": "Denied", "closed": "Closed", "lapsed": "Lapsed",
 }  # fmt: skip
 TITLES: dict[Stage, str] = {

@@ -31,6 +31,7 @@ def _overview(request: HttpRequest) -> dict[str, Any]:
         "tiles": tiles(_figures(viewer, 0), _figures(viewer, 1)),
         "quotes": quotes.listing(client, viewer.scope, quotes.Filter(), size=SHOWN),
         "claims": claims.ending_soon(client, viewer.scope, size=SHOWN),
+        "claim_ends": claims.escalations(client, viewer.scope),
         "renewals": policies.expiring(client, viewer.scope, size=SHOWN),
         "days": policies.RENEWAL_DAYS,
         "locks": security.locks(client) if viewer.may("unlock_accounts") else None,

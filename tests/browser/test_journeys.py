@@ -87,29 +87,6 @@ def test_a_revoked_person_is_out_at_once(enter: Enter) -> None:
     expect(thrown_out).to_have_url(re.compile("/login/"))
 
 
-def test_a_claim_goes_from_report_to_approval(enter: Enter, dashboard: Dashboard) -> None:
-    page = enter("SUP001", "/claims/new/?policy=auto:100001")
-    page.fill("[name=summary]", "Auto Accident")
-    page.fill("[name=incident_date]", "2026-01-20T10:00")
-    page.fill("[name=location]", "I-35 and Main St, Dallas TX")
-    page.fill("[name=estimated_amount]", "3500")
-    page.click("main button.prime")
-    page.wait_for_url(re.compile(r"/claims/CLM\d+/$"))
-    number = page.url.split("/")[-2]
-    page.click("main a:has-text('Assign an adjuster') >> nth=0")
-    page.fill("[name=adjuster]", "ADJ001")
-    page.click("main button.prime")
-    page.click("text=Approve…")
-    page.fill("[name=final_amount]", "3200")
-    page.dblclick("main button.prime")
-    expect(page.locator("#decision")).to_contain_text("Approved")
-    assert dashboard.store.get(f"claim:{number}:final_amount") == "3200"
-    assert dashboard.store.get(f"claim:{number}:location") == "I-35 and Main St, Dallas TX"
-    assert dashboard.store.ttl(f"investigation:{number}") == -1
-    assert not dashboard.store.exists(f"claim:temp:{number}", f"claim:temp:{number}:location")
-    expect(live(enter("AG001", "/claims/")).locator("main")).to_contain_text(number)
-
-
 def test_a_write_by_another_tool_arrives_and_disturbs_nothing(enter: Enter, dashboard: Dashboard) -> None:
     for number in range(10, 40):
         write_quote(dashboard, f"Q7{number}")
