@@ -97,6 +97,11 @@ def is_identifier(text: str) -> bool:
     return bool(_is_identifier(text)) and text.isprintable()
 
 
+def is_customer(text: str) -> bool:
+    """Whether `text` may be a customer's number: an identifier, and none of the words that stand in its place."""
+    return is_identifier(text) and text not in _RESERVED["customer"]
+
+
 def numbered(ids: Iterable[str]) -> list[tuple[str, str, str]]:
     """(`auto:100001`, `auto`, `100001`) of each of these that is the id of a policy or quote."""
     split = ((each, *each.partition(":")[::2]) for each in ids)

@@ -137,7 +137,7 @@ def customer_for(viewer: Viewer, customer: str) -> customers.Customer:
     calls; what is theirs is seen by branch and product. Raises NotFound.
     """
     client = redis.client()
-    if not keys.is_identifier(customer) or not dossier.known(client, customer):
+    if not keys.is_customer(customer) or not dossier.known(client, customer):
         raise NotFound(f"Nothing is known of a customer {customer[:64]}.")
     return customers.get(client, customer)
 

@@ -146,14 +146,16 @@ def rotations(name: str) -> list[str]:
 
 def get(client: Redis, customer: str) -> Customer:
     """One or two round trips."""
-    return load(client, [customer], fields=keys.CUSTOMER_FIELDS, always=True)[customer]
+    found = load(client, [customer], fields=keys.CUSTOMER_FIELDS, always=True)
+    # Another tool may have a policy name somebody whom no key can be about.
+    return found.get(customer) or _customer(customer, Reader({}, {name: name for name in keys.CUSTOMER_FIELDS}))
 
 
 def load(
     client: Redis, customers: Iterable[str], *, fields: Sequence[str] = _LISTED, always: bool = False
 ) -> dict[str, Customer]:
     """Customers by number, those that have any of these fields; all of them if `always`. One or two round trips."""
-    wanted = [customer for customer in dict.fromkeys(customers) if keys.is_identifier(customer)]
+    wanted = [customer for customer in dict.fromkeys(customers) if keys.is_customer(customer)]
     names = {customer: {name: keys.customer_field(customer, name) for name in fields} for customer in wanted}
     values = read_strings(client, [key for each in names.values() for key in each.values()])
     there = {c: each for c, each in names.items() if always or any(values[key] is not None for key in each.values())}
@@ -220,7 +222,6 @@ def edit(customer: str, facts: Mapping[str, str], *, seen: str, by: str, token: 
     """Change who somebody is and what they prefer; fields that `facts` lacks stay. Gives what was changed, in words.
     `seen` is the Customer.seen that the editor looked at. Raises Conflict when it is another by now, and Invalid.
     """
-    _check(facts, whole="name" in facts)
 
     def action(draft: Change) -> str:
         draft.watch(*keys.customer_keys(customer))
@@ -229,6 +230,9 @@ def edit(customer: str, facts: Mapping[str, str], *, seen: str, by: str, token: 
             raise Conflict(
                 "Somebody changed this customer while you were editing. Saving again keeps what you have here."
             )
+        told = facts_of(before)
+        # What another tool wrote in a form of its own may stay.
+        _check({name: value for name, value in facts.items() if value != told[name]}, whole=False)
         old = raw_facts(draft.client, customer)
         wanted = _stored_form(facts, old)
         # A form shows broken UTF-8 escaped; what comes back as it was shown was not changed.
@@ -279,7 +283,7 @@ def _stored_form(facts: Mapping[str, str], old: Mapping[str, str]) -> dict[str, 
 
 def _check(facts: Mapping[str, str], *, whole: bool = True) -> None:
     wrong = {name: "No | or control characters, please." for name, value in facts.items() if not fits_text(value)}
-    if whole and not facts.get("name", "").strip():
+    if (whole or "name" in facts) and not facts.get("name", "").strip():
         wrong["name"] = "Say who this is."
     if ":" in facts.get("name", ""):
         wrong["name"] = "A name has no colon: other tools would take it for a label."
@@ -387,7 +391,7 @@ def _day(text: str) -> date | None:
 
 
 def exists(client: Redis, customer: str) -> bool:
-    return bool(client.exists(*(keys.customer_field(customer, name) for name in keys.CUSTOMER_FIELDS)))
+    return keys.is_customer(customer) and bool(client.exists(*keys.customer_keys(customer)))
 
 
 def names(client: Redis, customers: Sequence[str]) -> dict[str, str]:
@@ -414,9 +418,9 @@ def relate(
     The lists are read, changed and written under WATCH, so two policies of one customer never lose each other.
     """
     former, former_premium = before
-    if former and former != customer and keys.is_identifier(former):
+    if former and former != customer and keys.is_customer(former):
         _rewrite(change, former, policy, held=False, premium=None, former=former_premium)
-    if customer and keys.is_identifier(customer):
+    if customer and keys.is_customer(customer):
         was = former_premium if former == customer else None
         _rewrite(change, customer, policy, held=True, premium=premium, former=was)
 
@@ -473,7 +477,7 @@ def _without(listed: list[str], policy: str) -> list[str]:
 
 
 def _texts(client: Redis, customers: Sequence[str], field: str, take: Callable[[str], str]) -> dict[str, str]:
-    wanted = [customer for customer in dict.fromkeys(customers) if keys.is_identifier(customer)]
+    wanted = [customer for customer in dict.fromkeys(customers) if keys.is_customer(customer)]
     if not wanted:
         return {}
     raws: list[Raw] = client.mget([keys.customer_field(customer, field) for customer in wanted])

@@ -125,7 +125,8 @@ def members(client: Redis, group: Group, *, cursor: int = 0, size: int = 50) -> 
     """About `size` members, in the set's own order: each that stays is met once or more. Two or three round trips."""
     found: dict[str, None] = {}
     for _ in range(20):
-        cursor, part = client.sscan(_families[group.kind](group.name), cursor, count=size)
+        scan = client.pipeline(transaction=False).sscan(_families[group.kind](group.name), cursor, count=size)
+        cursor, part = answered(scan)[0] or (0, [])
         found |= dict.fromkeys(part)
         if cursor == 0 or len(found) >= size:
             break
@@ -218,7 +219,7 @@ def _add_up(
     while True:
         answer = answered(client.pipeline(transaction=False).sscan(_families[kind](name), cursor, count=SLICE))[0]
         cursor, part = answer or (0, [])
-        fresh = [each for each in dict.fromkeys(part) if each not in seen and keys.is_identifier(each)]
+        fresh = [each for each in dict.fromkeys(part) if each not in seen and keys.is_customer(each)]
         seen.update(fresh)
         texts = client.mget([keys.customer_field(each, "total_premium") for each in fresh]) if fresh else []
         found = [value for text in texts if text and (value := amount(text)) is not None]

@@ -60,7 +60,7 @@ def _payment(transaction: str, raw: str) -> Payment:
     customer = told.get("customer", "")
     return Payment(
         transaction=transaction,
-        customer=customer if keys.is_identifier(customer) else None,
+        customer=customer if keys.is_customer(customer) else None,
         amount=amount(told.get("amount", "")),
         at=moment(told.get("date", "")),
         text=text,
