@@ -112,6 +112,9 @@ def viewer(request: HttpRequest, *, touch: bool = True) -> Viewer | None:
         if request.user.is_authenticated:
             known = accounts.viewer_for(request.user, found.deadline)
             if known.id == entry[0]:
+                if known.branch and not agents.knows(redis.client(), known.id):
+                    # Another tool took the branches away: without them every object would be everybody's.
+                    accounts.sync_directory()
                 return known
     except Forbidden:
         pass

@@ -48,6 +48,9 @@ class PolicyForm(forms.Form):
         texts = {name: readable(text) for name, text in (stored or {}).items()}
         if policy:
             kwargs["initial"] = {**texts, "effective_date": policy.effective, "expiration_date": policy.expires}
+        # A stored date that is none cannot be shown in a date's field; left empty there, it is left as it is.
+        self.unread = {name for name in ("effective_date", "expiration_date") if policy and texts.get(name)}
+        self.unread -= {name for name in self.unread if kwargs["initial"][name]}
         super().__init__(*args, **kwargs)
         for name, field in self.fields.items():
             if isinstance(field, KeepingChoice):
@@ -62,7 +65,8 @@ class PolicyForm(forms.Form):
 
     @property
     def facts(self) -> dict[str, str]:
-        return facts_of(**self.cleaned_data)
+        kept = {name for name in self.unread if self.cleaned_data[name] is None}
+        return facts_of(**{name: value for name, value in self.cleaned_data.items() if name not in kept})
 
 
 class AutoPolicy(PolicyForm):

@@ -101,11 +101,12 @@ class Bind(forms.Form):
     def __init__(self, *args, quote: Quote | None, **kwargs) -> None:  # type: ignore[no-untyped-def]
         super().__init__(*args, **kwargs)
         self.fields["effective"].initial = clock.today()
-        if quote and not quote.customer:
+        # Without the quote (it ended meanwhile) the fields that were sent stay, so that nothing typed is lost.
+        if not quote.customer if quote else "customer" in self.data:
             self.fields["customer"] = Identifier(label="Customer", help_text="The quote names none.")
-        if quote and quote.product == "auto" and not quote.vin:
+        if quote.product == "auto" and not quote.vin if quote else "vehicle_vin" in self.data:
             self.fields["vehicle_vin"] = Identifier(label="VIN", required=False, max_length=17)
-        if quote and quote.deductible is None and quote.product != "life":
+        if quote.deductible is None and quote.product != "life" if quote else "deductible" in self.data:
             self.fields["deductible"] = Money(label="Deductible", required=False)
 
     def clean_effective(self) -> date:

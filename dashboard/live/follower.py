@@ -18,7 +18,9 @@ from collections import defaultdict
 
 from redis import Redis
 from redis.client import PubSub
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError, WatchError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from dashboard import clock, keys
 from dashboard import redis as store
@@ -42,6 +44,8 @@ IDLE = 0.3
 """Seconds between two looks for bulk work."""
 CLOSE_PERIODS = 30.0
 """Seconds between two looks for periods of the figures that are over and not closed."""
+NAMED = 50
+"""Things of an area that an event names."""
 AT_ONCE = 2_000
 """Notifications taken in before their things are refreshed."""
 
@@ -146,12 +150,15 @@ class Follower:
             return
         try:
             self._bring_in_step(pending)
-        except RedisError:
+        except (RedisConnectionError, RedisTimeoutError):
             self._pending = pending  # said again once the store is back
             raise
-        message = {area: [] for area in pending.touched} | {
-            a: sorted(ids)[:50] for a, ids in pending.things.items() if ids
-        }
+        except Exception:
+            # Whatever others wrote, it must not keep pages from being told; the slow look comes back to it.
+            log.exception("Something could not be brought in step.")
+        # Streams look for their reader's own session among these, so all of those are named.
+        message: dict[str, list[str]] = {area: [] for area in pending.touched}
+        message |= {a: sorted(ids)[: None if a == "sessions" else NAMED] for a, ids in pending.things.items() if ids}
         self._client.publish(keys.LIVE_CHANNEL, json.dumps(message))
 
     def _bring_in_step(self, pending: _Pending) -> None:

@@ -71,6 +71,11 @@ def is_kept(client: Redis, branches: Mapping[str, str]) -> bool:
     return answered(client.pipeline(transaction=False).hgetall(keys.agents()))[0] == dict(branches)
 
 
+def knows(client: Redis, agent: str) -> bool:
+    """Whether the directory has this agent's branch. One round trip."""
+    return client.hget(keys.agents(), agent) is not None
+
+
 def save(client: Redis, branches: Mapping[str, str]) -> None:
     """Copy the accounts' branches into the store. Agents that have none are left out."""
     pipe = client.pipeline(transaction=True)

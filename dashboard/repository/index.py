@@ -32,6 +32,8 @@ from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 from redis import Redis
 
 from dashboard import keys
+from dashboard.repository.keyspace import broken
+from dashboard.repository.values import answered
 
 T = TypeVar("T")
 
@@ -61,6 +63,16 @@ class Recorder(Protocol):
     """A Change, or a pipeline behind `Pipe`: takes plain commands."""
 
     def record(self, *command: Any) -> None: ...
+
+
+class Recording:
+    """Commands kept for later."""
+
+    def __init__(self) -> None:
+        self.commands: list[tuple[Any, ...]] = []
+
+    def record(self, *command: Any) -> None:
+        self.commands.append(command)
 
 
 class Pipe:
@@ -184,12 +196,20 @@ class Index:
         return True
 
     def settle(self, client: Redis, entries: Mapping[str, Entry | None], *, force: bool = False) -> int:
-        """Bring the index in step for these members; None takes one out. Two round trips. Gives how many changed."""
+        """Bring the index in step for these members; None takes one out. Three round trips. Gives how many changed.
+        A key of the index that another tool broke is dropped, and begun anew with these.
+        """
         known = self.known_places(client, list(entries))
-        pipe = client.pipeline(transaction=True)
+        written = Recording()
         changed = 0
         for member, entry in entries.items():
-            changed += self.put(Pipe(pipe), member, entry, known[member], force=force)
+            changed += self.put(written, member, entry, known[member], force=force)
+        pipe = client.pipeline(transaction=True)
+        lost = broken(client, written.commands)
+        if lost:
+            pipe.unlink(*lost)
+        for command in written.commands:
+            pipe.execute_command(*command)
         pipe.execute()
         return changed
 
@@ -206,7 +226,7 @@ class Index:
         pipe = client.pipeline(transaction=False)
         for member in members:
             pipe.hget(self._place_key(member), member)
-        return dict(zip(members, pipe.execute(), strict=True))
+        return dict(zip(members, answered(pipe), strict=True))
 
     def facets_at(self, place: str) -> dict[str, str]:
         """The facets under which a member stands, from its place (`known_places`)."""

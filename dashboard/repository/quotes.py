@@ -373,6 +373,11 @@ def bind(
 
     def action(draft: Change) -> str:
         quote = _watched(draft, product, number)
+        for problem in quote.problems:
+            # What is shown of such a value is not what is stored: it must not become a policy's.
+            raise Conflict(
+                f"{problem.key} {problem.what}. It has to be mended, or quoted anew, before it can be bound."
+            )
         facts = _policy_facts(quote, extra, effective, by)
         policy = policies.add(draft, product, facts, by=by, why=f"Bound from quote {number}")
         sold = {"policies_sold": 1, "revenue": quote.yearly or Decimal(0)}

@@ -17,6 +17,7 @@ from redis.exceptions import WatchError
 
 from dashboard import clock, keys, redis
 from dashboard.errors import Conflict, StoreDown
+from dashboard.repository.keyspace import broken
 
 ATTEMPTS = 100
 """How often a change is tried anew when others keep changing what it looked at, before it gives up."""
@@ -131,7 +132,9 @@ def _attempt(client: Redis, watcher: Any, action: Callable[[Change], T], token_k
         kept = json.dumps({"result": result})
         commands = [*commands, ("SET", token_key, kept, "PXAT", clock.now_ms() + TOKEN_LIFE)]
     if commands:
-        _execute(watcher, commands)
+        # What other tools broke of our own bookkeeping is dropped with the rest; reindex makes it anew.
+        lost = broken(client, commands)
+        _execute(watcher, [("UNLINK", *lost), *commands] if lost else commands)
     return result
 
 

@@ -18,6 +18,7 @@ T = TypeVar("T")
 LONGEST = 2_000
 """Characters of one value that are shown; a longer one is cut and named as a problem."""
 
+_INVISIBLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u202a-\u202e\u2066-\u2069]")
 _DELIMITERS = re.compile(r"[|\x00-\x1f\x7f]")
 _AMOUNT = re.compile(r"-?\d{1,15}(?:\.\d{1,6})?")
 
@@ -88,8 +89,10 @@ class Reader:
         if isinstance(raw, Wrong):
             return self._problem(field, f"holds a {raw.kind}, not a text")
         shown = readable(raw)
-        if shown != raw:
+        if decoded(raw) != raw:
             self._problem(field, "is not valid UTF-8")
+        elif shown != raw:
+            self._problem(field, "holds invisible characters")
         if len(shown) > LONGEST:
             self._problem(field, f"is {len(shown):,} characters long")
             shown = shown[:LONGEST] + "…"
@@ -135,7 +138,14 @@ class Reader:
 
 
 def readable(raw: str) -> str:
-    """Text that can be shown and sent: bytes that were not UTF-8 (surrogates here) become \\xNN."""
+    """Text that can be shown and sent: bytes that were not UTF-8 (surrogates here) become \\xNN; control characters and
+    marks that turn the direction of what follows become visible.
+    """
+    return _INVISIBLE.sub(lambda found: f"\\u{ord(found[0]):04x}", decoded(raw))
+
+
+def decoded(raw: str) -> str:
+    """Bytes that were not UTF-8 (surrogates here) become \\xNN."""
     try:
         raw.encode()
     except UnicodeEncodeError:
