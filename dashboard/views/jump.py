@@ -117,7 +117,7 @@ def _found_business(found: Found) -> list[Place]:
 def _found_places(found: Found) -> list[Place]:
     return [
         Place(
-            "Places", f"{words(each.city)} {each.zip}", f"{len(each.listed):,} policies listed",
+            "Places", f"{words(each.city)} {each.zip}", f"{len(each.listed):,} {'policy' if len(each.listed) == 1 else 'policies'} listed",
             reverse("location", args=(each.city, each.zip)), "map-pin", each.id,
         )
         for each in found.places

@@ -16,7 +16,19 @@ from redis import Redis
 from redis.connection import AbstractConnection
 
 from dashboard import clock, keys
-from dashboard.repository import agents, claims, policies, quotes, sessions
+from dashboard.repository import (
+    agents,
+    areas,
+    claims,
+    customers,
+    dossier,
+    drift,
+    policies,
+    quotes,
+    search,
+    sessions,
+)
+from dashboard.repository import places as zip_areas
 from dashboard.repository.agents import Scope
 from dashboard.repository.policies import INDEX, Filter
 
@@ -289,3 +301,68 @@ def test_no_list_asks_for_the_key_space(store: Redis, cost_of: Callable[[Callabl
     for call in policy_lists(store).values():
         cost_of(call)
         assert not {"cmdstat_keys", "cmdstat_scan", "cmdstat_sort"} & store.info("commandstats").keys()
+
+
+# -- customers
+
+
+def write_customers(store: Redis, count: int) -> None:
+    """Half of them with a policy that they do not list, all in one ZIP area."""
+    pipe = store.pipeline(transaction=False)
+    for number in range(count):
+        name = f"CUST{number:04}"
+        pipe.set(keys.customer_field(name, "profile"), f"John Smith|Phone:555-{number:04}")
+        pipe.set(keys.customer_field(name, "address"), "456 Oak St, Dallas TX 75201")
+        pipe.set(keys.customer_field(name, "preferred_agent"), "AG001")
+        pipe.set(keys.location_risk("dallas", f"{number:05}"), "700")
+        if number % 2:
+            for field, value in {"status": "ACTIVE", "premium": "1", "customer": name, "agent": "AG001"}.items():
+                pipe.set(keys.policy_field("auto", str(number), field), value)
+    pipe.execute()
+    for area, members in (
+        ("policies", [f"auto:{number}" for number in range(1, count, 2)]),
+        ("customers", [f"CUST{number:04}" for number in range(count)]),
+        ("places", [f"dallas:{number:05}" for number in range(count)]),
+    ):
+        areas.refresh(store, area, members)
+
+
+CUSTOMERS: dict[str, tuple[Callable[[Redis], object], int]] = {
+    "the list": (lambda store: customers.listing(store, customers.Filter(), size=PAGE), 4),
+    "an agent's": (lambda store: customers.listing(store, customers.Filter(agent="AG001"), size=PAGE), 4),
+    "all drift": (lambda store: drift.listing(store, size=PAGE), 9),
+    "places": (lambda store: zip_areas.listing(store, sort="risk", size=PAGE), 4),
+    "the search": (lambda store: search.find(store, EVERYTHING, "smith"), 10),
+    "the search by phone": (lambda store: search.find(store, EVERYTHING, "555-00"), 10),
+}
+
+
+@pytest.mark.parametrize("name", CUSTOMERS)
+def test_a_list_of_customers_costs_the_same_however_many_there_are(
+    store: Redis, cost_of: Callable[[Callable[[], object]], Cost], name: str
+) -> None:
+    call, most = CUSTOMERS[name]
+    agents.save(store, BRANCHES)
+    write_customers(store, 30)
+    few = cost_of(lambda: call(store))
+    write_customers(store, 600)
+    many = cost_of(lambda: call(store))
+    assert many == few
+    assert many.trips <= most, many
+
+
+def test_the_whole_of_a_customer_costs_no_more_trips_with_more_in_it(
+    store: Redis, cost_of: Callable[[Callable[[], object]], Cost]
+) -> None:
+    agents.save(store, BRANCHES)
+    trips = []
+    for count in (2, 40):
+        for number in range(count):
+            for field, value in {"status": "ACTIVE", "premium": "1", "customer": "CUST001", "agent": "AG001"}.items():
+                store.set(keys.policy_field("auto", str(number), field), value)
+            store.set(keys.claim_temp(f"CLM{number}"), "Hail - Initial Report - Customer: CUST001", ex=999)
+            store.set(keys.payment_audit(f"T{number}"), "Customer: CUST001 | Amount: 1")
+        for area, head in (("policies", "auto:"), ("claims", "CLM"), ("payments", "T")):
+            areas.refresh(store, area, [f"{head}{number}" for number in range(count)])
+        trips.append(cost_of(lambda: dossier.of(store, EVERYTHING, "CUST001", with_sessions=True)).trips)
+    assert trips[1] <= trips[0] + 2 and max(trips) <= 55, trips
