@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import date, timedelta
 from io import StringIO
 
 import pytest
@@ -11,7 +11,7 @@ from django.core.management import CommandError, call_command
 from redis import Redis
 
 from dashboard import accounts, clock, keys, sample, things
-from dashboard.repository import claims, metrics, policies, quotes, security, sessions
+from dashboard.repository import archive, claims, metrics, periods, policies, quotes, security, sessions
 from dashboard.repository import store as recording
 from dashboard.repository.agents import Scope
 from dashboard.repository.reindex import reconcile
@@ -366,3 +366,23 @@ class _nothing:
     def __enter__(self) -> None: ...
 
     def __exit__(self, *_: object) -> None: ...
+
+
+def test_trends_are_not_empty_and_longer_periods_are_sums_of_shorter_ones(loaded: Redis) -> None:
+    for kind in periods.KINDS:
+        found = archive.statements(
+            loaded, kind, ["company", "product=auto", "product=home", "product=life", "agent=AG001"]
+        )
+        assert len(found) >= archive.SHOWN[kind] - 1
+        for each in found[:-1]:
+            departments = [row.revenue or 0 for row in each.departments.values()]
+            assert each.company.revenue == sum(departments)
+            assert (each.agents["AG001"].revenue or 0) <= (each.company.revenue or 0)
+    months = {each.period.name: each.company for each in archive.statements(loaded, "monthly", ["company"])}
+    for quarter in archive.statements(loaded, "quarterly", ["company"])[1:-1]:
+        inside = [row for name, row in months.items() if periods.of("quarterly", _first(name)) == quarter.period]
+        assert sum(row.revenue or 0 for row in inside) == quarter.company.revenue
+
+
+def _first(month: str) -> date:
+    return date.fromisoformat(f"{month}-01")

@@ -123,7 +123,11 @@ class Row:
             return Cell(term, *pair, running, words)
         shown = self.shown(name)  # type: ignore[arg-type]
         before = self.shown_before(name).value  # type: ignore[arg-type]
-        return Cell(term, shown.value, before, running, words, _marks(term, shown))
+        return Cell(term, shown.value, before, running, words, (*self._unreadable(name), *_marks(term, shown)))
+
+    def _unreadable(self, name: str) -> list[str]:
+        """What is wrong with this figure's own key."""
+        return [f"It {each.what}" for each in self.figures.problems if each.key.endswith(f":{name}")]
 
     @property
     def cells(self) -> list[Cell]:
@@ -179,6 +183,7 @@ def _period(request: HttpRequest) -> dict[str, Any]:
         "own": not departments,
         "closed": now.closed,
         "closed_at": clock.moment(now.closed.at) if now.closed else None,
+        "ends": not now.closed and not rows[0].figures.empty and period.deadline > clock.now_ms(),
         "retention": _lifetime(period),
         "may_close": _may_close(viewer, now),
         "close_url": reverse("metrics_close", args=[period.name]),

@@ -114,6 +114,12 @@ class TestPeriods:
         ratio = tile(shown(supervisor_client, "/metrics/?period=month"), "claims_ratio")
         assert ">0.15<" in ratio and "Stored by another tool; its parts give 0.17" in ratio
 
+    def test_a_broken_figure_says_so_where_it_would_stand(self, supervisor_client: Client, store: Redis) -> None:
+        write(store, periods.current("weekly"), revenue="lots", policies_sold="3")
+        page = shown(supervisor_client, "/metrics/?period=week")
+        assert "It is not an amount: lots" in tile(page, "revenue")
+        assert "not an amount" not in tile(page, "policies_sold")
+
     @pytest.mark.parametrize("junk", ["lots", "", "\x00", "9" * 400, "NaN", "-1", "1e400"])
     def test_no_value_breaks_the_page(self, supervisor_client: Client, store: Redis, junk: str) -> None:
         for kind in periods.KINDS:
