@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -14,7 +15,15 @@ from dashboard.errors import Conflict, DomainError, Forbidden, Invalid
 from dashboard.repository import agents, audit, claims, reindex
 from dashboard.repository.agents import Scope
 from dashboard.repository.claims import Filter
-from tests.repository.test_claims import a_policy, at_once, deadlines_of, investigated, record_of, reported
+from tests.repository.test_claims import (
+    a_policy,
+    at_once,
+    commands_of,
+    deadlines_of,
+    investigated,
+    record_of,
+    reported,
+)
 
 AUTHORITY = Decimal(5000)
 EVERYTHING = Scope()
@@ -323,6 +332,51 @@ def test_every_claim_of_a_filter_comes_once_however_many_there_are(store: Redis)
     claims.deny(numbers[0], "no", by="AG001")
     found = [claim.number for claim in claims.every(store, EVERYTHING, Filter(), "reported", "denied")]
     assert (len(found), len(set(found)), found[-1]) == (450, 450, numbers[0])
+
+
+LISTS = {
+    "waiting": lambda store: claims.listing(store, EVERYTHING, Filter(), "waiting"),
+    "longest": lambda store: claims.listing(store, EVERYTHING, Filter(), "investigating", sort="since"),
+    "lapsed": lambda store: claims.listing(store, EVERYTHING, Filter(), "lapsed"),
+    "escalated": lambda store: claims.escalated(store, EVERYTHING),
+    "escalations": lambda store: claims.escalations(store, EVERYTHING),
+    "ageing": lambda store: claims.ageing(store, EVERYTHING),
+    "desk": lambda store: claims.pipeline(store, EVERYTHING, Filter(adjuster="ADJ001"), stages=claims.WORKED),
+    "desks": lambda store: claims.workloads(store),
+    "counts": lambda store: claims.counts(store, EVERYTHING, Filter(), *claims.STAGES, claims.LAPSED),
+}
+
+
+def fill(store: Redis, first: int, last: int) -> None:
+    """As many claims again at each stage: ending soon, waiting, lapsed."""
+    numbers = [f"CLM{at:05d}" for at in range(first, last)]
+    pipe = store.pipeline(transaction=False)
+    for at, number in enumerate(numbers):
+        if at % 3 == 0:
+            pipe.hset(keys.claim_snapshot(number), mapping={"temp": "Hail - Policy: auto:100001", "~deadline": "1"})
+            continue
+        pipe.set(f"investigation:{number}", "Adjuster: ADJ001", ex=50_000)
+        pipe.set(f"claim:temp:{number}", "Hail - Policy: auto:100001 - Customer: CUST001", ex=50_000)
+        if at % 3 == 1:
+            pipe.set(f"investigation:{number}:status", "AWAITING_APPROVAL", ex=50_000)
+    pipe.execute()
+    claims.refresh(store, numbers)
+
+
+def test_no_list_costs_more_commands_for_more_claims(store: Redis) -> None:
+    """Beyond a full page: one key read costs the same command, and intersections are dropped where they are made."""
+    a_policy(store)
+    fill(store, 0, 300)
+    few = {name: calls_of(store, look) for name, look in LISTS.items()}
+    fill(store, 300, 1_500)
+    assert {name: calls_of(store, look) for name, look in LISTS.items()} == few
+    assert claims.listing(store, EVERYTHING, Filter(), "lapsed").total == 500
+    assert max(few.values()) < 1_000, few
+
+
+def calls_of(store: Redis, look: Callable[[Redis], object]) -> int:
+    look(store)
+    return commands_of(store, lambda: look(store))
 
 
 def test_a_claim_of_details_alone_is_found_by_reconciling_too(store: Redis) -> None:
