@@ -32,7 +32,7 @@ class Served(forms.Form):
 
     def renew(self, policy: Policy) -> None:
         """Take the policy's present fingerprint: who sends the form once more has been told what changed."""
-        self.data = {**self.data.dict(), "seen": policy.seen}
+        self.data = {**{name: self.data[name] for name in self.data}, "seen": policy.seen}
 
 
 class WithDay(Served):

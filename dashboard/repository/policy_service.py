@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import ROUND_HALF_UP, Decimal
+from typing import Any
 
 from redis import Redis
 
@@ -24,7 +25,7 @@ from dashboard.errors import Conflict, Expired, Invalid, NotFound
 from dashboard.repository import agents, jobs, metrics, policies
 from dashboard.repository.policies import Policy, facts_of
 from dashboard.repository.store import Change, change
-from dashboard.repository.values import amount, dollars, fits_text
+from dashboard.repository.values import amount, answered, dollars, fits_text
 
 ENDORSABLE = {
     "auto": ("premium", "vehicle", "vehicle_vin", "coverage_limits", "deductible"),
@@ -207,11 +208,14 @@ def reassign(
 def undoable(client: Redis, policy: Policy) -> Undo | None:
     """The latest service, if it can be undone still. One round trip."""
     name = keys.policy_undo(policy.product, policy.number)
-    raw, deadline = client.pipeline(transaction=False).get(name).pexpiretime(name).execute()
-    if raw is None or deadline <= 0:
+    pipe = client.pipeline(transaction=False)
+    pipe.get(name)
+    pipe.pexpiretime(name)
+    raw, deadline = answered(pipe)
+    kept = _kept(raw)
+    if not kept or deadline <= 0 or kept["seen"] != policy.seen:
         return None
-    kept = json.loads(raw)
-    return Undo(kept["seen"], kept["what"], kept["by"], deadline) if kept["seen"] == policy.seen else None
+    return Undo(kept["seen"], kept["what"], kept["by"], deadline)
 
 
 def undo(product: str, number: str, of: str, *, by: str, token: str | None = None) -> str:
@@ -222,11 +226,11 @@ def undo(product: str, number: str, of: str, *, by: str, token: str | None = Non
     def action(draft: Change) -> str:
         name = keys.policy_undo(product, number)
         draft.watch(name, *keys.policy_keys(product, number))
-        raw = draft.client.get(name)
+        draft.require("string", [name])
+        kept = _kept(draft.client.get(name))
         before = policies.get(draft.client, product, number)
-        if raw is None:
+        if not kept:
             raise Expired(f"There is nothing to undo: that is open for {UNDO_LIFE // clock.MINUTE} minutes.")
-        kept = json.loads(raw)
         if not kept["seen"] == before.seen == of:
             raise Conflict("This policy was changed since, so that can no longer be undone.")
         policies.rewrite(draft, before, kept["was"], by=by, why=f"The {kept['what']} by {kept['by']} was undone")
@@ -235,6 +239,16 @@ def undo(product: str, number: str, of: str, *, by: str, token: str | None = Non
         return f"The {kept['what']} of {number} is undone."
 
     return change(action, token=token)
+
+
+def _kept(raw: Any) -> dict[str, Any] | None:
+    """What an undo is made from; None for what is not there, or is nothing of ours."""
+    try:
+        kept = json.loads(raw or "")
+        whole = {"what": str, "by": str, "seen": str, "was": dict}
+        return kept if all(isinstance(kept[name], kind) for name, kind in whole.items()) else None
+    except (ValueError, KeyError, TypeError):
+        return None
 
 
 # -- figures

@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
@@ -283,7 +284,7 @@ def _product_chips(request: HttpRequest, wanted: Filter) -> list[web.Chip]:
 
 
 def _csv_url(wanted: Filter, past: bool) -> str:
-    query = {"status": wanted.status, "product": wanted.product, "agent": wanted.agent}
+    query: dict[str, object] = {"status": wanted.status, "product": wanted.product, "agent": wanted.agent}
     query |= {"within": wanted.within, "week": wanted.week, "order": "down" if past else None}
     return _address("policies_csv", query)
 
@@ -292,10 +293,10 @@ def _csv_url(wanted: Filter, past: bool) -> str:
 
 
 @require_safe
-def csv_file(request: HttpRequest) -> HttpResponse:
+def csv_file(request: HttpRequest) -> HttpResponseBase:
     """The list with its filter and order, whole, sent while it is read: 500 policies at a time."""
     viewer, wanted = viewer_of(request), filter_of(request)
-    sort = "expiry" if request.GET.get("sort") == "expiry" else "number"
+    sort: policies.Sort = "expiry" if request.GET.get("sort") == "expiry" else "number"
     down = request.GET.get("order") == "down"
     rows = policies.every(redis.client(), viewer.scope, wanted, sort=sort, descending=down)
     header = ("product", "number", "state", *_FACTS)

@@ -365,6 +365,22 @@ def test_what_another_tool_broke_is_no_obstacle(store: Redis) -> None:
     assert store.get(keys.policy_field("auto", number, "vehicle")) == "Kia \udcff"
 
 
+@pytest.mark.parametrize("broken", ["no json", "[]", '{"what": 1}', None])
+def test_a_broken_undo_is_none(store: Redis, broken: str | None) -> None:
+    number = book.policy()
+    cancel(store, number)
+    name = keys.policy_undo("auto", number)
+    if broken is None:
+        store.delete(name)
+        store.rpush(name, "a list")
+        store.expire(name, 100)
+    else:
+        store.set(name, broken, keepttl=True)
+    assert service.undoable(store, get(store, number)) is None
+    with pytest.raises((Expired, Conflict)):
+        undo(store, number)
+
+
 # -- nothing twice, nobody's work lost
 
 
