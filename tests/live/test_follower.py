@@ -13,7 +13,19 @@ from redis.client import PubSub
 
 from dashboard import clock, keys
 from dashboard.live.follower import Follower
-from dashboard.repository import agents, audit, policies, quotes, sessions
+from dashboard.repository import (
+    agents,
+    audit,
+    customers,
+    drift,
+    groups,
+    payments,
+    places,
+    policies,
+    quotes,
+    search,
+    sessions,
+)
 from dashboard.repository.agents import Scope
 from tests import book
 
@@ -97,6 +109,35 @@ def test_a_customers_move_takes_their_policies_along(store: Redis, follower: Fol
     wanted = policies.Filter(zip="78701")
     until(lambda: policies.listing(store, Scope(), wanted).total == 1)
     assert policies.listing(store, Scope(), wanted).rows[0].number == number
+
+
+def test_trap_7_a_premium_or_a_list_that_others_change_is_drift_at_once_and_none_when_it_agrees(
+    store: Redis, follower: Follower
+) -> None:
+    number = book.policy()
+
+    def drifting() -> list[str]:
+        return [each.customer.id for each in drift.listing(store).rows]
+
+    def found() -> int:
+        return customers.total(store, customers.Filter(drifted=True))
+
+    store.set(f"policy:auto:{number}:premium", "1350")
+    until(lambda: found() == 1)
+    assert drifting() == ["CUST001"]
+    store.set("customer:CUST001:total_premium", "1350")
+    until(lambda: found() == 0)
+
+
+def test_what_others_write_of_a_customer_is_found(store: Redis, follower: Follower) -> None:
+    store.set("customer:CUST001:profile", "John Smith|Phone:555-0123")
+    until(lambda: search.people(store, "smi")[0])
+    store.sadd("segment:high_risk", "CUST001")
+    until(lambda: groups.names(store, "segment") and store.zcard(groups.INDEX.key("kind=segment", "size")))
+    store.set("location:dallas:75201:risk_score", "750")
+    until(lambda: places.listing(store).total == 1)
+    store.set("audit:payment:transaction:TXN001", "Customer: CUST001 | Amount: 1200 | Date: 2024-08-18")
+    until(lambda: payments.of_customer(store, "CUST001").total == 1)
 
 
 def test_audit_records_of_others_are_listed(store: Redis, follower: Follower) -> None:
