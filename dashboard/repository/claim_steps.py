@@ -344,7 +344,9 @@ def _decide(
     rewrite.keep(keys.investigation_keys(number))
     if record.has_any(keys.investigation_keys(number)):
         rewrite.put(keys.investigation_field(number, "status"), "CLOSED")
-    metrics.add_decision(draft, number, product=claim.product, agent=claim.agent, paid=approved, reported=claim.reported)
+    metrics.add_decision(
+        draft, number, product=claim.product, agent=claim.agent, paid=approved, reported=claim.reported
+    )
     told = shorten(details, LONGEST)
     rewrite.finish(f"{words}: {reason} ({told})" if reason else f"{words}: {told}")
 
