@@ -29,7 +29,6 @@ from dashboard.repository.claim_records import (
     UNDECIDED,
     Claim,
     Record,
-    Stage,
     all_keys,
     claim_of,
     investigation_parts,
@@ -466,7 +465,7 @@ def restore(number: str, *, by: str, token: str | None = None) -> str:
 # -- what the steps are made of
 
 
-def _standing_at(draft: Change, number: str, stages: Collection[Stage]) -> tuple[Record, Claim]:
+def _standing_at(draft: Change, number: str, stages: Collection[str]) -> tuple[Record, Claim]:
     """The claim as it stands, watched with its policy, every key of the right type. Raises Conflict when it is at none of
     these stages, and says who decided what. Ten round trips or so.
     """
@@ -489,7 +488,7 @@ def _standing_at(draft: Change, number: str, stages: Collection[Stage]) -> tuple
     return record, claim
 
 
-def _elsewhere(client: Redis, claim: Claim, stages: Collection[Stage]) -> str:
+def _elsewhere(client: Redis, claim: Claim, stages: Collection[str]) -> str:
     """Why a step cannot be taken from where the claim stands."""
     if claim.is_decided and all(stage in UNDECIDED for stage in stages):
         return _who_decided(client, claim)
