@@ -98,7 +98,8 @@ def load(client: Redis, members: Iterable[str]) -> dict[str, Place]:
             # A list may be longer than any text that is shown.
             listed = comma_list(raw) if isinstance(raw, str) else comma_list(reader.text("policies"))
             risk = reader.amount("risk_score")
-            found[member] = Place(*member.split(":"), tuple(listed), risk, tuple(reader.problems))
+            city, _, zip_code = member.partition(":")
+            found[member] = Place(city, zip_code, tuple(listed), risk, tuple(reader.problems))
     return found
 
 
