@@ -172,9 +172,7 @@ def _begun(held: Iterable[Policy]) -> Iterator[Event]:
 def _filed(filed: Iterable[Claim]) -> Iterator[Event]:
     for each in filed:
         if each.incident:
-            yield Event(
-                each.incident, "claim", f"Claim {each.number}", f"It happened: {each.summary or 'a loss'}", False
-            )
+            yield Event(each.incident, "claim", f"Claim {each.number}", f"It happened: {each.summary or 'a loss'}")
 
 
 def _named(day: date) -> bool:
