@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from dashboard.permissions import Viewer, viewer_of
-from dashboard.repository import claims, metrics, policies, quotes, security
-from dashboard.repository.metrics import Figures
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_safe
 
 from dashboard import clock, redis
+from dashboard.permissions import Viewer, viewer_of
+from dashboard.repository import claims, metrics, policies, quotes, security
+from dashboard.repository.metrics import Figures
 from dashboard.views import web
 from dashboard.views.metrics import tiles
 

@@ -5,9 +5,6 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import urlencode
 
-from dashboard.permissions import requires, viewer_of
-from dashboard.repository import audit, security, sessions
-from dashboard.repository.sessions import KINDS, Filter, Kind, Session
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect
@@ -15,6 +12,9 @@ from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from dashboard import redis
+from dashboard.permissions import requires, viewer_of
+from dashboard.repository import audit, security, sessions
+from dashboard.repository.sessions import KINDS, Filter, Kind, Session
 from dashboard.views import params, web
 
 AREAS = ("sessions", "security")
