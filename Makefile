@@ -1,10 +1,11 @@
 # make run    the dashboard on http://127.0.0.1:8000
-# make test   lint, format and every test
+# make test   lint, format and every test, in a few minutes
+# make long   the long forms of the tests: thousands of races, a hundred thousand policies
 # Settings: PYTHON (which Python makes .venv) and the environment variables that the README lists.
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := run
-.PHONY: run test lint format coverage clean anew
+.PHONY: run test long lint format coverage clean anew
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -19,7 +20,10 @@ run: $(VENV)/runtime
 	@exec $(BIN)/python manage.py serve
 
 test: lint
-	@$(BIN)/python -m pytest -q -n auto --maxprocesses 4 $(TESTS)
+	@$(BIN)/python -m pytest -q -n auto --maxprocesses 4 -m "not long" $(TESTS)
+
+long: $(VENV)/tests
+	@$(BIN)/python -m pytest -q -m long $(TESTS)
 
 lint: $(VENV)/tests
 	@$(BIN)/ruff check .

@@ -22,7 +22,7 @@ AREAS = ("claims",)
 NO_POLICY = "none"
 """The parameter `product` for claims of no known policy."""
 
-BOARD: tuple[Stage, ...] = ("reported", "investigating", "waiting", "approved")
+BOARD: tuple[Stage, ...] = ("reported", "investigating", "waiting", "approved", "denied")
 """The columns side by side: what waits for somebody. The others are lists of their own."""
 
 NAMES: dict[Stage, str] = {
