@@ -27,6 +27,11 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def _as_a_terminal_would() -> None:
+    """Whoever runs the tests in the background has SIGINT ignored, and children inherit that."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class Dashboard:
     """One `manage.py serve`. `lines` is what it has said so far, to either stream."""
 
@@ -54,6 +59,7 @@ class Dashboard:
             stderr=subprocess.STDOUT,
             text=True,
             start_new_session=True,  # Ctrl-C of a test reaches all of its session, as a terminal's does
+            preexec_fn=_as_a_terminal_would,
         )
         threading.Thread(target=self._listen, daemon=True).start()
         return self

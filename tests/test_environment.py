@@ -7,8 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
+from insurance_site import environment
 from insurance_site.environment import (
     VARIABLES,
     data_dir,
@@ -102,3 +104,8 @@ def test_the_data_folder_is_made_for_its_user_alone(tmp_path: Path, monkeypatch:
     assert folder == tmp_path / "deep" / "folder"
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     assert list(folder.iterdir()) == []
+
+
+def test_the_readme_has_every_setting() -> None:
+    readme = (Path(settings.BASE_DIR) / "README.md").read_text()
+    assert environment.table() in readme
