@@ -65,6 +65,8 @@ def _pipeline(request: HttpRequest) -> dict[str, Any]:
     }
     if not stage:
         columns = claims.pipeline(client, viewer.scope, wanted, stages=BOARD)
+        # What waits for a supervisor is an exception, and has a column only while there is one.
+        columns = [column for column in columns if column.total or column.stage != "waiting"]
         return shown | {
             "columns": [(column, NAMES[column.stage], web.address(request, stage=column.stage)) for column in columns],
             "waiting": sum(column.total for column in columns if column.stage in UNDECIDED),
