@@ -17,7 +17,7 @@ from tests.processes import Dashboard
 PAGES = (
     "/customers/", "/customers/CUST001/", "/customers/CUST001/edit/", "/customers/new/", "/customers/drift/", "/locations/",
     "/segments/", "/policies/renewals/", "/policies/auto/100001/endorse/", "/quotes/lapsed/", "/quotes/funnel/",
-    "/quotes/compare/", "/claims/ageing/", "/claims/escalated/", "/claims/adjusters/", "/metrics/?span=month",
+    "/quotes/compare/", "/claims/ageing/", "/claims/escalated/", "/claims/adjusters/", "/metrics/?period=month",
     "/metrics/trends/", "/quotes/auto/Q807/sheet/",
 )  # fmt: skip
 
