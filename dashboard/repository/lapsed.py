@@ -57,6 +57,14 @@ class Ended:
         return f"{self.product}:{self.number}"
 
     @property
+    def customer(self) -> str | None:
+        return self.facts.get("customer") or None
+
+    @property
+    def agent(self) -> str | None:
+        return self.facts.get("agent") or None
+
+    @property
     def policy_parts(self) -> list[str]:
         """Product and number of the policy it became."""
         parts = (self.policy or "").split(":")

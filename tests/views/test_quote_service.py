@@ -212,3 +212,10 @@ class TestSavedFilters:
     def test_get_is_refused(self, agent_client: Client) -> None:
         assert agent_client.get("/filters/save/").status_code == 405
         assert agent_client.get("/filters/remove/").status_code == 405
+
+
+def test_a_lapsed_quote_of_which_hardly_anything_is_known_is_listed(agent_client: Client, store: Redis) -> None:
+    store.set("quote:auto:Q010", "x", ex=60)
+    quotes.refresh(store, ["auto:Q010"])
+    lapse(store, "Q010")
+    assert "Q010" in shown(agent_client, "/quotes/lapsed/")
