@@ -289,6 +289,7 @@ class EmbeddedServer:
             **(options or {}),
         }
         self._process: subprocess.Popen[bytes] | None = None
+        self._launching = False
 
     @property
     def pid(self) -> int | None:
@@ -306,6 +307,8 @@ class EmbeddedServer:
         _private_folder(self.socket.parent)
         with _lock_file(self.folder / "lock") as lock, self._log() as log:
             self._take_over(lock)
+            self._pid_path.unlink(missing_ok=True)
+            self._launching = True
             self._process = subprocess.Popen(
                 [str(binary), *self._arguments()],
                 stdin=subprocess.DEVNULL,
@@ -314,11 +317,14 @@ class EmbeddedServer:
                 pass_fds=[lock.fileno()],
                 start_new_session=True,  # Ctrl-C reaches only us: we stop it, after those who use it
             )
+            self._launching = False
         self._await(patience)
 
     def stop(self, patience: float = 30) -> None:
         """End it in order: it writes what it has and removes its socket."""
         if self._process is None:
+            if self._launching:
+                self._end_unknown()
             return
         if self.alive():
             self._process.send_signal(signal.SIGTERM)
@@ -330,6 +336,15 @@ class EmbeddedServer:
             self._process.wait()
         self._process = None
 
+    def _end_unknown(self) -> None:
+        """Ctrl-C can come between the fork and our knowing of the child: end what holds the folder's lock, as any orphan."""
+        self._launching = False
+        deadline = time.monotonic() + 2
+        with _lock_file(self.folder / "lock") as lock:
+            while not _try_lock(lock) and not self._pid_path.exists() and time.monotonic() < deadline:
+                time.sleep(0.02)
+            self._take_over(lock)
+
     def restart(self) -> None:
         self.stop()
         self.start()
@@ -340,6 +355,10 @@ class EmbeddedServer:
             lines = self._log_path.read_text(errors="replace").strip().splitlines()
             return lines[-1] if lines else ""
         return ""
+
+    @property
+    def _pid_path(self) -> Path:
+        return self.folder / "valkey.pid"
 
     @property
     def _log_path(self) -> Path:
@@ -378,7 +397,7 @@ class EmbeddedServer:
         """Get the folder's lock, ending the server that a killed run left behind if there is one."""
         if _try_lock(lock):
             return
-        orphan = _number(_read(self.folder / "valkey.pid"))
+        orphan = _number(_read(self._pid_path))
         for sign, seconds in ((signal.SIGTERM, 10), (signal.SIGKILL, 5)):
             if orphan:
                 with suppress(ProcessLookupError):

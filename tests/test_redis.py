@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import signal
 import stat
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.conf import settings
@@ -252,3 +254,22 @@ def test_an_old_version_is_named() -> None:
 def test_an_address_is_shown_without_its_password() -> None:
     assert redis.shown("rediss://user:secret@store.example:6380/2") == "rediss://store.example:6380/2"
     assert redis.shown("unix:///var/lib/x.sock?db=0") == "unix:///var/lib/x.sock"
+
+
+def test_a_server_whose_start_was_interrupted_at_the_fork_is_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    launched: list[int] = []
+
+    def interrupted(*args: Any, **options: Any) -> Any:
+        launched.append(popen(*args, **options).pid)
+        raise KeyboardInterrupt
+
+    popen = subprocess.Popen
+    monkeypatch.setattr("dashboard.redis.subprocess.Popen", interrupted)
+    server = EmbeddedServer(tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        server.start()
+    server.stop()
+    os.waitpid(launched[0], 0)  # it has ended: this returns
+    assert not redis.answers(server.url)
