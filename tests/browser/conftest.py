@@ -39,7 +39,9 @@ def enter(browser: Browser, dashboard: Dashboard) -> Iterator[Enter]:
         window.set_default_timeout(15_000)
         page = window.new_page()
         if quiet:
-            page.on("console", lambda message: faults.append(message.text) if message.type == "error" else None)
+            page.on(
+                "console", lambda told: faults.append(f"{told.text} {told.location}") if told.type == "error" else None
+            )
         page.on("pageerror", lambda error: faults.append(str(error)))
         page.on("response", note)
         page.goto("/login/")
