@@ -6,11 +6,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, Response
+from playwright.sync_api import Browser, BrowserContext, Page, Response, expect
 
 from tests.processes import Dashboard
 
 Enter = Callable[..., Page]
+
+expect.set_options(timeout=15_000)  # far beyond what it takes, so that a busy machine fails nothing
 
 
 @pytest.fixture(scope="session")

@@ -376,7 +376,8 @@ def test_no_list_costs_more_commands_for_more_claims(store: Redis) -> None:
 
 def calls_of(store: Redis, look: Callable[[Redis], object]) -> int:
     look(store)
-    return commands_of(store, lambda: look(store))
+    # A connection that is opened meanwhile sends a few of its own.
+    return min(commands_of(store, lambda: look(store)) for _ in range(3))
 
 
 def test_a_claim_of_details_alone_is_found_by_reconciling_too(store: Redis) -> None:
