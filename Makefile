@@ -22,12 +22,7 @@ run: $(VENV)/runtime
 
 test: lint
 	@$(BIN)/python -m pytest -q -n auto --maxprocesses 4 -m "not (long or browser or fault)" $(TESTS) || [ $$? -eq 5 ]
-	@$(BIN)/python -m pytest -q -n auto --maxprocesses 2 -m $(SLOW) $(TESTS); case $$? in \
-	    0|5) ;; \
-	    1) echo "Once more, one at a time: a browser or a server under load can be late."; \
-	       $(BIN)/python -m pytest -q --last-failed --last-failed-no-failures none -m $(SLOW) $(TESTS) ;; \
-	    *) exit 1 ;; \
-	esac
+	@$(BIN)/python -m pytest -q -n auto --maxprocesses 2 -m $(SLOW) $(TESTS) || [ $$? -eq 5 ]
 
 long: $(VENV)/tests
 	@$(BIN)/python -m pytest -q -m long $(TESTS)
