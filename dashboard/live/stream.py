@@ -4,7 +4,7 @@ Server-Sent Events. A plain ASGI application, so an open stream costs a coroutin
 A stream says which areas changed, never what is in them: the page asks for its own fragment with its reader's
 rights. Nothing queues: what a slow reader has not taken yet is a set of area names, at most one of each.
 
-Events: `hello` {"now": ms} · `change` {"areas": [...], "now": ms} · `store` down|up · `signed-out`.
+Events: `hello` {"now": ms} · `change` {"areas": [...], "now": ms} · `beat` {"now": ms} · `store` down|up · `signed-out`.
 """
 
 from __future__ import annotations
@@ -53,7 +53,9 @@ AREAS = frozenset(
 PACE = 0.25
 """Seconds between two `change` events of one stream."""
 HEARTBEAT = 10.0
-"""Seconds of silence after which a comment is sent: proxies and browsers see that the stream lives."""
+"""Seconds of silence after which a `beat` is sent. An event and no comment: a page sees the former alone, and so
+notices a connection that is open on its side only (QUIET in live.js: two and a half of these).
+"""
 RECHECK = 5.0
 """Seconds after which it is asked again whether the reader is still signed in."""
 CHECK_SECONDS = 1.0
@@ -320,7 +322,7 @@ async def _serve(stream: Stream, send: Send) -> None:
             if not await _still_signed_in(stream.reader):
                 await _write(send, event("signed-out", ""))
                 break
-        events = stream.take() or ([": still here\n\n"] if now >= heard + HEARTBEAT else [])
+        events = stream.take() or ([_beat()] if now >= heard + HEARTBEAT else [])
         if events:
             await _write(send, "".join(events))
             heard = time.monotonic()
@@ -425,6 +427,10 @@ def cookies(scope: Scope) -> dict[str, str]:
 def event(name: str, data: Any) -> str:
     text = data if isinstance(data, str) else json.dumps(data, separators=(",", ":"))
     return f"event: {name}\ndata: {text}\n\n"
+
+
+def _beat() -> str:
+    return event("beat", {"now": clock.now_ms()})
 
 
 def retry() -> str:

@@ -12,7 +12,9 @@
   const areas = main.dataset.areas.split(",").map((area) => area.trim()).filter(Boolean);
   const PACE = 1000; // between two asks
   const FALLBACK = 5000; // between two asks without a stream
-  const CHECK = 60_000; // an ask without a reason: a stream that died silently is found out
+  const CHECK = 60_000; // an ask without a reason: what no event told of is found out
+  const GREETING = 10_000; // to wait for the first word of a stream
+  const QUIET = 25_000; // without a word, though the server has one every 10 s: the connection is open on this side only
   const AWAY = 5000; // a hidden page gives its connection back: browsers allow six to a host
 
   // ------------------------------------------------------------ what the top bar says
@@ -121,9 +123,10 @@
   function open() {
     close();
     stream = new EventSource(`/live?areas=${encodeURIComponent(areas.join(","))}`);
-    silence = setTimeout(missed, 10_000);
+    listen(GREETING);
+    for (const name of ["hello", "change", "beat", "store"]) stream.addEventListener(name, () => listen(QUIET));
+    stream.addEventListener("beat", heard);
     stream.addEventListener("hello", (event) => {
-      clearTimeout(silence);
       heard(event);
       misses = 0;
       clearInterval(fallbackTimer);
@@ -142,6 +145,11 @@
     });
     stream.addEventListener("signed-out", signIn);
     stream.addEventListener("error", missed);
+  }
+
+  function listen(patience) {
+    clearTimeout(silence);
+    silence = setTimeout(missed, patience);
   }
 
   function heard(event) {
