@@ -323,20 +323,22 @@ AGENT_METRICS = tuple(families["agent"] for families in METRIC_FAMILIES.values()
 
 # --- security
 failed_logins = Family(
-    "security:failed_logins:{person}", "string", (5 * MINUTE, DAY + 5 * MINUTE), "Failed sign-ins in five minutes.",
-    "security", "{person}",
+    "security:failed_logins:{person}", "string", (5 * MINUTE, DAY + 5 * MINUTE),
+    "Failed sign-ins: for five minutes from the latest, and as long beyond a lockout that they led to.",
+    "security", "failures:{person}",
 )  # fmt: skip
 lockout = Family(
     "security:lockout:{person}:{level}", "string", (15 * MINUTE, DAY), "Sign-in closed for an account.",
-    "security", "{person}",
+    "security", "lock:{person}",
 )  # fmt: skip
 password_reset = Family(
-    "security:password_reset:{person}:{token}", "string", (15 * MINUTE, 15 * MINUTE), "A password reset token.",
-    "security", "{person}",
+    "security:password_reset:{person}:{token}", "string", (15 * MINUTE, 15 * MINUTE),
+    "A password reset token; of ours only its digest is kept, in the value.", "security", "reset:{person}:{token}",
 )  # fmt: skip
 two_factor = Family(
-    "security:2fa:{person}:{code}", "string", (5 * MINUTE, 5 * MINUTE), "A second factor code.", "security", "{person}"
-)
+    "security:2fa:{person}:{code}", "string", (5 * MINUTE, 5 * MINUTE),
+    "A second factor code; of ours only its digest is kept, in the value.", "security", "code:{person}:{code}",
+)  # fmt: skip
 
 # --- audit and compliance
 policy_audit = Family(
@@ -353,6 +355,10 @@ claim_audit = Family(
 session_audit = Family(
     "audit:session:{person}:change:{stamp}", "string", (YEAR, YEAR), "A session ended by an admin (ours).", "security"
 )
+security_audit = Family(
+    "audit:security:{person}:change:{stamp}", "string", (YEAR, YEAR),
+    "What befell an account: closed, opened, its password or second factor changed (ours).", "security",
+)  # fmt: skip
 customer_audit = Family(
     "audit:customer:{customer}:change:{stamp}", "string", (YEAR, YEAR), "A change to a customer (ours).",
     "customers", "{customer}",
@@ -444,6 +450,15 @@ job_members = Family("dash:job-members:{job}", "list", (HOUR, 7 * DAY), "What a 
 job_failures = Family("dash:job-failures:{job}", "list", (7 * DAY, 7 * DAY), "What a job could not do, and why.")
 jobs_running = Family("dash:jobs-running", "set", None, "Jobs under way.")
 saved_filters = Family(
+guesses = Family(
+    "dash:guesses:{digest}", "string", (5 * MINUTE, 15 * MINUTE), "How often a code or token was guessed; ends with it."
+)
+issues = Family(
+    "dash:issues:{digest}", "string", (15 * MINUTE, 15 * MINUTE), "How many codes or tokens an account was sent lately."
+)
+address_failures = Family(
+    "dash:address:{digest}", "string", (15 * MINUTE, 15 * MINUTE), "Failed sign-ins from one network address."
+)
     "dash:filters:{person}", "hash", None, "A person's saved filters, permanent: page and name to query."
 )
 lease = Family("dash:lease:{work}", "string", (5, 5), "Which process does this work now.")

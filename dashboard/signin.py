@@ -22,7 +22,7 @@ from dashboard import accounts, clock, redis
 from dashboard.browser_sessions import SessionStore
 from dashboard.errors import Forbidden
 from dashboard.permissions import Role, Viewer
-from dashboard.repository import agents, security, sessions
+from dashboard.repository import agents, lockouts, security, sessions
 
 ENTRY = "workstation"
 """Where the browser's session keeps [person, nonce]."""
@@ -41,32 +41,35 @@ class WrongPassword(Exception):
 # -- who it is
 
 
-def verified(name: str, verify: Callable[[], Any | None]) -> Any:
+def verified(name: str, verify: Callable[[], Any | None], address: str = "") -> Any:
     """The account that `verify` finds, with the attempt counted as the customer's keys have it.
 
-    `verify` checks name and password and is called for at most security.LIMIT failures in five minutes, however many
-    people try at once. Raises WrongPassword, and security.Closed without having called it or when it was the last.
+    `verify` checks name and password and is called no more often than the ladder of lockouts allows, however many
+    people try at once. Raises WrongPassword, and lockouts.Closed without having called it, or when it was the last
+    one allowed, or when the account was closed while it was under way: even if the password was right.
     """
-    attempt = security.begin(security.account_of(name))
+    lockouts.from_address(address)
+    attempt = lockouts.begin(security.account_of(name))
     user = verify()
     if user is not None:
-        security.succeeded(attempt)
+        lockouts.succeeded(attempt)
+        lockouts.forgive_address(address)
         return user
-    until = security.failed(attempt)
+    until = lockouts.failed(attempt)
     if until is not None:
-        raise security.Closed(until)
+        raise lockouts.Closed(until)
     raise WrongPassword
 
 
 def authenticated(request: HttpRequest, name: str, password: str) -> Any:
     """The account with this name and password. The answer to an unknown name takes the same work (one hash) and says
-    the same. Raises WrongPassword and security.Closed.
+    the same. Raises WrongPassword and lockouts.Closed.
     """
 
     def verify() -> Any | None:
         return auth.authenticate(request, username=accounts.username_of(name), password=password)
 
-    return verified(name, verify)
+    return verified(name, verify, request.META.get("REMOTE_ADDR") or "")
 
 
 # -- in and out

@@ -11,7 +11,7 @@ from django.core.management import CommandError, call_command
 from redis import Redis
 
 from dashboard import accounts, clock, keys, sample, things
-from dashboard.repository import archive, claims, metrics, periods, policies, quotes, security, sessions
+from dashboard.repository import archive, claims, lockouts, metrics, periods, policies, quotes, security, sessions
 from dashboard.repository import store as recording
 from dashboard.repository.agents import Scope
 from dashboard.repository.reindex import reconcile
@@ -341,7 +341,7 @@ def test_a_store_with_data_of_its_own_is_refused(store: Redis, db: None, name: s
 def test_signing_in_before_does_not_make_it_somebodys(store: Redis, agents: None) -> None:
     staff = sessions.Staff("AG001", "dallas", [], [], [], "Firefox", "127.0.0.1")
     sessions.open_workstation(staff, "nonce")
-    security.begin("AG001")
+    lockouts.begin("AG001")
     assert things.may_write(store, things.SAMPLE)
 
 

@@ -145,7 +145,14 @@ AREAS: dict[str, Area] = {
     "security": Area(
         security.INDEX,
         security.refresh,
-        frozenset((keys.lockout, level) for level in keys.LOCKOUT_LEVELS),
+        frozenset(
+            {
+                *((keys.lockout, level) for level in keys.LOCKOUT_LEVELS),
+                (keys.failed_logins, ""),
+                (keys.two_factor, ""),
+                (keys.password_reset, ""),
+            }
+        ),
     ),
 }
 

@@ -14,7 +14,7 @@ from dashboard.repository.store import Change
 from dashboard.repository.values import Wrong, answered, read_strings, readable
 
 POLICY, QUOTE, CLAIM, SESSION = keys.policy_audit, keys.quote_audit, keys.claim_audit, keys.session_audit
-CUSTOMER, PLACE = keys.customer_audit, keys.place_audit
+CUSTOMER, PLACE, SECURITY = keys.customer_audit, keys.place_audit, keys.security_audit
 
 _RETENTION = keys.YEAR * clock.SECOND
 

@@ -1,7 +1,5 @@
-"""Failed sign-ins and lockouts, in the customer's keys (their document, lines 254-262).
-
-An attempt is counted before its password is verified and forgiven when it was right. So of any number of attempts at
-once no more than LIMIT are verified: the rest find the count full and are refused unseen.
+"""What stands against or for an account just now: lockouts, failed sign-ins, codes and reset tokens (the document,
+lines 250-268). `lockouts` and `codes` write them; here they are found, shown, and taken back.
 """
 
 from __future__ import annotations
@@ -11,52 +9,79 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Literal
 
 from redis import Redis
 
 from dashboard import clock, keys
-from dashboard.errors import NotFound
 from dashboard.repository import audit
-from dashboard.repository.index import NEVER, Entry, Index, Page
+from dashboard.repository.index import NEVER, Cursor, Entry, Index, Page
 from dashboard.repository.store import Change, change
-from dashboard.repository.values import Problem, Raw, Reader, read_strings
+from dashboard.repository.values import Problem, Raw, Reader, moment, read_strings
 
-LIMIT = 5
+Kind = Literal["lock", "failures", "code", "reset"]
+KINDS: tuple[Kind, ...] = ("lock", "failures", "code", "reset")
+
+INDEX = Index("security", patterns=((), ("kind",), ("account", "kind")), sorts=("deadline",), domains={"kind": KINDS})
+
+
+@dataclass(frozen=True)
+class Level:
+    """One rung of the ladder: so many failures in a row close sign-in for `life` ms."""
+
+    name: str
+    failures: int
+    life: int
+
+
+LADDER = (
+    Level("level1", 3, 15 * clock.MINUTE),
+    Level("level2", 5, clock.HOUR),
+    Level("level3", 10, clock.DAY),
+)
+
 WINDOW = 5 * clock.MINUTE
-"""Each failure keeps the count for so long, so five within any five minutes are never missed."""
+"""Each failure keeps the count for so long, so those within any five minutes are never missed."""
 
-LEVEL = "level2"
-LEVEL_LIFE = {"level1": 15 * clock.MINUTE, "level2": clock.HOUR, "level3": clock.DAY}
-
-INDEX = Index("security", patterns=((),), sorts=("deadline",), domains={})
-
-
-@dataclass(frozen=True)
-class Attempt:
-    """A place taken for one verification: the how manieth it is."""
-
-    account: str
-    number: int
-
-
-class Closed(Exception):
-    """Sign-in is closed for this account until `until` (Unix ms), whether it exists or not."""
-
-    def __init__(self, until: int) -> None:
-        super().__init__("Sign-in is closed for this account.")
-        self.until = until
+CODE_LIFE = 5 * clock.MINUTE
+RESET_LIFE = 15 * clock.MINUTE
+_LIFE: dict[Kind, int] = {"failures": WINDOW, "code": CODE_LIFE, "reset": RESET_LIFE}
 
 
 @dataclass(frozen=True)
-class Lock:
-    """The lockout in force for an account: the longest, where it has several. `deadline` None: it has no end."""
+class Matter:
+    """Something that stands for or against an account until `deadline` (Unix ms; None: it has no end).
 
+    id        `lock:AG001`, `failures:AG001`, `code:CUST001:code789`, `reset:CUST001:token123`; never shown: it may
+              hold a secret that another tool wrote. `reference` stands for it on pages
+    level     of a lockout: the longest, where an account has several
+    failures  counted: those that led to a lockout, or those so far
+    next      the rung that the account's next failures lead to, None for codes and tokens
+    lifetime  ms from its beginning to its end, as far as that is known
+    issued    of a reset token, when, if it says so
+    """
+
+    id: str
+    kind: Kind
     account: str
-    level: str
-    attempts: int | None
     deadline: int | None
     lifetime: int
+    level: str | None = None
+    failures: int | None = None
+    issued: str | None = None
     problems: tuple[Problem, ...] = ()
+
+    @property
+    def next(self) -> Level | None:
+        if self.kind not in ("lock", "failures"):
+            return None
+        above = [level for level in LADDER if level.failures > (self.failures or 0)]
+        return above[0] if above else LADDER[-1]
+
+    @property
+    def reference(self) -> str:
+        """Names it on pages and in forms without telling what it is called."""
+        return hashlib.sha256(self.id.encode()).hexdigest()[:16]
 
 
 # -- names
@@ -77,150 +102,48 @@ def account_of(name: str) -> str:
     return "name-" + hashlib.sha256(account.encode(errors="surrogatepass")).hexdigest()[:32]
 
 
-# -- signing in
+# -- reading
 
 
-def begin(account: str) -> Attempt:
-    """Take a place for one verification, counting it as failed until it is known to be right. Raises Closed.
-    Three round trips; of many at once each is tried anew for at most LIMIT others.
-    """
-
-    def action(draft: Change) -> int | Closed:
-        draft.watch(*_all_keys(account))
-        closed, count = _state(draft, account)
-        if closed:
-            return closed
-        draft.set_until(keys.failed_logins(account), str(count + 1), clock.now_ms() + WINDOW)
-        return count + 1
-
-    outcome = change(action)
-    if isinstance(outcome, Closed):
-        raise outcome
-    return Attempt(account, outcome)
-
-
-def failed(attempt: Attempt) -> int | None:
-    """The password was wrong. The deadline (Unix ms) of the lockout if this was the last one allowed."""
-
-    def action(draft: Change) -> int | None:
-        draft.watch(*_all_keys(attempt.account))
-        counted = _counted(draft.client, attempt.account)
-        # Fewer are counted when somebody who knew the password came in between.
-        if attempt.number < LIMIT or counted < LIMIT:
-            return None
-        deadline = clock.now_ms() + LEVEL_LIFE[LEVEL]
-        draft.set_until(keys.lockout(attempt.account, LEVEL), f"{LIMIT}_attempts", deadline)
-        known = INDEX.known_places(draft.client, [attempt.account])[attempt.account]
-        INDEX.put(draft, attempt.account, _entry(deadline), known)
-        draft.event("security", attempt.account)
-        return deadline
-
-    return change(action)
-
-
-def succeeded(attempt: Attempt) -> None:
-    """The password was right: forgives this attempt and those before it, but not those that began after it. A lockout
-    that fell while it was under way is lifted.
-    """
-
-    def action(draft: Change) -> None:
-        draft.watch(*_all_keys(attempt.account))
-        counter = keys.failed_logins(attempt.account)
-        later = max(_counted(draft.client, attempt.account) - attempt.number, 0)
-        if later:
-            draft.set_until(counter, str(later), clock.now_ms() + WINDOW)
-        else:
-            draft.delete(counter)
-        if draft.client.exists(*_lock_keys(attempt.account)):
-            _lift(draft, attempt.account)
-
-    change(action)
-
-
-def _state(draft: Change, account: str) -> tuple[Closed | None, int]:
-    """Whether sign-in is closed, and how many attempts are counted. One round trip."""
-    counter, locks = keys.failed_logins(account), _lock_keys(account)
-    pipe = draft.client.pipeline(transaction=False)
-    pipe.type(counter)
-    pipe.get(counter)
-    for name in (counter, *locks):
-        pipe.pexpiretime(name)
-    kind, raw, counter_end, *ends = pipe.execute(raise_on_error=False)
-    count = _count(raw) if kind == "string" else 0
-    standing = [NEVER if end == -1 else end for end in ends if end != -2]
-    if standing:
-        return Closed(max(standing)), count
-    if count < LIMIT:
-        return None, count
-    # Full, but not locked: the last one allowed is being verified, or another tool counted. The count's end opens it.
-    if counter_end == -1:
-        counter_end = clock.now_ms() + WINDOW
-        draft.expire_at(counter_end, counter)
-    return Closed(counter_end), count
-
-
-def _counted(client: Redis, account: str) -> int:
-    counter = keys.failed_logins(account)
-    return _count(read_strings(client, [counter])[counter])
-
-
-def _count(raw: object) -> int:
-    text = raw if isinstance(raw, str) else ""
-    return int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else 0
-
-
-# -- for admins
-
-
-def locks(client: Redis, *, size: int = 50) -> Page[Lock]:
-    """The lockouts in force, the next to end first. Four round trips at most."""
+def listing(
+    client: Redis,
+    kind: Kind | None = None,
+    account: str | None = None,
+    *,
+    cursor: Cursor | None = None,
+    size: int = 50,
+) -> Page[Matter]:
+    """What stands, the next to end first. Four round trips at most; more only where entries are stale."""
+    given = {"kind": kind, "account": account}
     return INDEX.things(
         client,
-        {},
+        {facet: [value] for facet, value in given.items() if value},
         "deadline",
         size,
-        load=partial(_load, client),
-        facets=lambda lock: {},
+        load=partial(load, client),
+        facets=lambda matter: {"kind": matter.kind, "account": matter.account},
         refresh=refresh,
+        cursor=cursor,
         low=clock.now_ms(),
     )
 
 
-def unlock(account: str, *, by: str, token: str | None = None) -> None:
-    """Open sign-in for an account again and forget its failed attempts. Raises NotFound when it is not closed."""
-    if not keys.is_identifier(account):
-        raise NotFound("There is no such account.")
-
-    def action(draft: Change) -> None:
-        draft.watch(*_all_keys(account))
-        if not draft.client.exists(*_all_keys(account)):
-            raise NotFound(f"Sign-in is open for {account}: nothing was locked any more.")
-        draft.delete(keys.failed_logins(account))
-        _lift(draft, account)
-        audit.append(draft, audit.SESSION, account, text=f"Sign-in opened again by {by}")
-
-    change(action, token=token)
+def locks(client: Redis, *, size: int = 50) -> Page[Matter]:
+    """The lockouts in force, the next to end first."""
+    return listing(client, "lock", size=size)
 
 
-def refresh(client: Redis, members: Sequence[str], *, force: bool = False) -> int:
-    """Bring the index in step with the lockouts of these accounts. Four round trips. Gives how many entries changed."""
-    accounts = [member for member in members if keys.is_identifier(member)]
-    loaded = _load(client, accounts)
-    entries = dict.fromkeys(members) | {account: _entry(lock.deadline) for account, lock in loaded.items()}
-    return INDEX.settle(client, entries, force=force)
+def totals(client: Redis) -> dict[str, int]:
+    """How many there are of each kind. One round trip."""
+    now = clock.now_ms()
+    counted = INDEX.count(client, [({"kind": [kind]}, "deadline", now, None) for kind in KINDS])
+    return dict(zip(KINDS, counted, strict=True))
 
 
-def _lift(draft: Change, account: str) -> None:
-    """One round trip."""
-    draft.delete(*_lock_keys(account))
-    INDEX.put(draft, account, None, INDEX.known_places(draft.client, [account])[account])
-    draft.event("security", account)
-
-
-def _load(client: Redis, accounts: Sequence[str]) -> dict[str, Lock]:
-    """The longest lockout of each account that has one. Three round trips at most."""
-    names = {account: dict(zip(keys.LOCKOUT_LEVELS, _lock_keys(account), strict=True)) for account in accounts}
-    every = [name for each in names.values() for name in each.values()]
+def load(client: Redis, members: Sequence[str]) -> dict[str, Matter]:
+    """By id, those that stand. Three round trips at most."""
+    names = {member: found for member in members if (found := _names(member))}
+    every = [name for found in names.values() for name in found]
     if not every:
         return {}
     pipe = client.pipeline(transaction=False)
@@ -228,39 +151,127 @@ def _load(client: Redis, accounts: Sequence[str]) -> dict[str, Lock]:
         pipe.pexpiretime(name)
     ends = {name: end for name, end in zip(every, pipe.execute(), strict=True) if end != -2}
     values = read_strings(client, list(ends))
-    found = {}
-    for account in accounts:
-        standing = {level: name for level, name in names[account].items() if name in ends}
+    loaded = {}
+    for member, found in names.items():
+        standing = [name for name in found if name in ends]
         if standing:
-            level = max(standing, key=lambda each: _order(ends[standing[each]]))
-            found[account] = _lock(account, level, standing[level], ends[standing[level]], values)
-    return found
+            name = max(standing, key=lambda each: _order(ends[each]))
+            loaded[member] = _matter(member, name, ends[name], values)
+    return loaded
 
 
-def _lock(account: str, level: str, name: str, end: int, values: dict[str, Raw]) -> Lock:
+def refresh(client: Redis, members: Sequence[str], *, force: bool = False) -> int:
+    """Bring the index in step with the truth for these. Five round trips. Gives how many entries changed."""
+    loaded = load(client, members)
+    entries = {member: _entry(member, loaded[member].deadline) if member in loaded else None for member in members}
+    return INDEX.settle(client, entries, force=force)
+
+
+def timeline(client: Redis, account: str, *, limit: int = 50) -> list[audit.Record]:
+    """What befell an account and its sessions, newest first: both stand in one history. Two round trips."""
+    return audit.history(client, audit.SECURITY, account, limit=limit)
+
+
+# -- writing, with `lockouts` and `codes`
+
+
+def note(draft: Change, entries: dict[str, int | None]) -> None:
+    """Record where these ids stand in the index: their deadline, or None for those that are no more. One round trip."""
+    known = INDEX.known_places(draft.client, list(entries))
+    for member, deadline in entries.items():
+        INDEX.put(draft, member, None if deadline is None else _entry(member, deadline), known[member])
+        draft.event("security", member.split(":")[1])
+
+
+def revoke(references: Sequence[str], kind: Kind, *, by: str, token: str | None = None) -> int:
+    """Take codes or reset tokens back, by reference. Gives how many stood."""
+
+    def action(draft: Change) -> int:
+        standing = [matter for matter in listing(draft.client, kind, size=500).rows if matter.reference in references]
+        names = [name for matter in standing for name in _names(matter.id)]
+        if not names:
+            return 0
+        draft.watch(*names)
+        living = load(draft.client, [matter.id for matter in standing])
+        for matter in living.values():
+            draft.delete(*_names(matter.id))
+            audit.append(draft, audit.SECURITY, matter.account, text=f"{_WORDS[kind]} taken back by {by}")
+        note(draft, dict.fromkeys(living))
+        return len(living)
+
+    return change(action, token=token)
+
+
+_WORDS: dict[Kind, str] = {"code": "Sign-in code", "reset": "Password reset", "lock": "Lockout", "failures": "Failures"}
+
+
+# -- from what is stored
+
+
+def _names(member: str) -> list[str]:
+    """The keys that this one may stand in; none for what is no id."""
+    kind, _, rest = member.partition(":")
+    parts = rest.split(":")
+    try:
+        if kind == "lock":
+            return lock_keys(*parts)
+        if kind == "failures":
+            return [keys.failed_logins(*parts)]
+        family = {"code": keys.two_factor, "reset": keys.password_reset}.get(kind)
+        return [family(*parts)] if family else []
+    except (TypeError, keys.BadIdentifier):
+        return []
+
+
+def lock_keys(account: str) -> list[str]:
+    return [keys.lockout(account, level) for level in keys.LOCKOUT_LEVELS]
+
+
+def count_of(raw: object) -> int:
+    """The failures that a counter tells; 0 for what is no number."""
+    text = raw if isinstance(raw, str) else ""
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else 0
+
+
+def _matter(member: str, name: str, end: int, values: dict[str, Raw]) -> Matter:
+    kind: Kind = member.partition(":")[0]  # type: ignore[assignment]
     reader = Reader(values, {"value": name})
     text = reader.text("value") or ""
-    return Lock(
-        account=account,
-        level=level,
-        attempts=_count(text.partition("_")[0]) or None,
+    level = name.rpartition(":")[2] if kind == "lock" else None
+    life = next((rung.life for rung in LADDER if rung.name == level), _LIFE.get(kind, 0))
+    return Matter(
+        id=member,
+        kind=kind,
+        account=member.split(":")[1],
         deadline=end if end > 0 else None,
-        lifetime=max(LEVEL_LIFE[level], end - clock.now_ms()) if end > 0 else 0,
+        lifetime=max(life, end - clock.now_ms()) if end > 0 else 0,
+        level=level,
+        failures=_failures(kind, text),
+        issued=_issued(text) if kind == "reset" else None,
         problems=tuple(reader.problems),
     )
+
+
+def _failures(kind: Kind, text: str) -> int | None:
+    if kind == "lock":
+        return count_of(text.partition("_")[0]) or None
+    return count_of(text) if kind == "failures" else None
+
+
+def _issued(text: str) -> str | None:
+    """`valid|issued:2024-08-18T10:30:00Z` -> the moment, if it is one."""
+    for part in text.split("|"):
+        label, _, value = part.partition(":")
+        if label == "issued" and moment(value):
+            return value
+    return None
 
 
 def _order(end: int) -> int:
     return NEVER if end == -1 else end
 
 
-def _entry(deadline: int | None) -> Entry:
-    return Entry(facets={}, scores={"deadline": NEVER if deadline is None else deadline})
-
-
-def _lock_keys(account: str) -> list[str]:
-    return [keys.lockout(account, level) for level in keys.LOCKOUT_LEVELS]
-
-
-def _all_keys(account: str) -> list[str]:
-    return [keys.failed_logins(account), *_lock_keys(account)]
+def _entry(member: str, deadline: int | None) -> Entry:
+    kind, account = member.split(":")[:2]
+    facets = {"kind": kind, "account": account}
+    return Entry(facets, {"deadline": NEVER if deadline is None else deadline})

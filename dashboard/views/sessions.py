@@ -13,7 +13,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from dashboard import redis
 from dashboard.permissions import requires, viewer_of
-from dashboard.repository import audit, security, sessions
+from dashboard.repository import audit, lockouts, security, sessions
 from dashboard.repository.sessions import KINDS, Filter, Kind, Session
 from dashboard.views import params, web
 
@@ -68,7 +68,7 @@ def revoke(request: HttpRequest) -> HttpResponse:
 def unlock(request: HttpRequest) -> HttpResponse:
     account = request.POST.get("person", "")
     with web.told(request):
-        security.unlock(account, by=viewer_of(request).id, token=web.token_of(request))
+        lockouts.unlock(account, by=viewer_of(request).id, token=web.token_of(request))
         messages.success(request, f"Sign-in is open again for {account}.")
     return web.back(request, reverse("sessions"))
 

@@ -15,7 +15,7 @@ from dashboard import clock, signin
 from dashboard.context import THEMES
 from dashboard.errors import Forbidden
 from dashboard.forms.signin import SignIn
-from dashboard.repository import security
+from dashboard.repository import lockouts
 
 _OVER = "Your session is over. Sign in to go on."
 _YEAR = 365 * 24 * 60 * 60
@@ -59,7 +59,7 @@ def _try_to_sign_in(request: HttpRequest) -> HttpResponse:
         signin.sign_in(request, user)
     except signin.WrongPassword:
         form.add_error(None, "This name and password do not belong together.")
-    except security.Closed as closed:
+    except lockouts.Closed as closed:
         form.add_error(None, _closed_words(closed.until))
     except Forbidden as error:
         form.add_error(None, str(error))

@@ -22,7 +22,7 @@ AS_WRITTEN = {
     "quotes": {"auto:Q001", "life:Q007"},
     "claims": {"CLM001", "CLM003", "CLM004"},
     "sessions": {"customer:CUST001:portal", "mobile:CUST001:device123", "agent:AG001:workstation"},
-    "security": {"CUST001"},
+    "security": {"lock:CUST001", "failures:CUST002"},
 }
 """What each area's index should hold of what follows."""
 

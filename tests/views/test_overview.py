@@ -42,7 +42,7 @@ class TestOverview:
         from dashboard.repository import security
 
         store.set("security:lockout:CUST001:level2", "5_attempts", ex=3600)
-        security.refresh(store, ["CUST001"])
+        security.refresh(store, ["lock:CUST001"])
         assert "CUST001" in shown(admin_client, "/")
         assert "CUST001" not in shown(supervisor_client, "/")
 

@@ -9,7 +9,7 @@ from django.test import Client
 from redis import Redis
 
 from dashboard import keys
-from dashboard.repository import audit, security, sessions
+from dashboard.repository import audit, lockouts, security, sessions
 from tests import cast
 
 AGENT, PORTAL, MOBILE = "agent:AG001:workstation", "customer:CUST001:portal", "mobile:CUST001:device123"
@@ -39,7 +39,7 @@ class TestWho:
     @pytest.mark.parametrize("who", ["agent_client", "second_agent_client", "supervisor_client"])
     def test_only_admins_see_it_or_act_on_it(self, who: str, request: pytest.FixtureRequest, store: Redis) -> None:
         client: Client = request.getfixturevalue(who)
-        security.failed(security.begin("AG003"))
+        lockouts.failed(lockouts.begin("AG003"))
         assert client.get("/sessions/").status_code == 403
         assert client.get(f"/sessions/revoke/?session={AGENT}").status_code == 403
         assert client.post("/sessions/revoke/", {"session": AGENT, "confirmed": "1"}).status_code == 403
@@ -167,8 +167,8 @@ class TestRevoking:
 
 class TestUnlocking:
     def test_a_locked_account_is_shown_and_opened(self, admin_client: Client, store: Redis) -> None:
-        for _ in range(5):
-            security.failed(security.begin("AG001"))
+        for _ in range(3):
+            lockouts.failed(lockouts.begin("AG001"))
         assert b'id="l-AG001"' in admin_client.get("/sessions/").content
         response = admin_client.post("/lockouts/unlock/", {"person": "AG001"}, follow=True)
         assert b"Sign-in is open again for AG001." in response.content

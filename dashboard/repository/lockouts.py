@@ -1,0 +1,219 @@
+"""Failed sign-ins and the ladder of lockouts that they climb, in the customer's keys (their document, lines 252-259).
+
+An attempt is counted before it is verified, and the one that reaches a rung closes the account behind itself, all in
+one transaction; it is forgiven when it was right. So of any number of attempts at once no more are verified than the
+ladder allows: the rest find the account closed and are refused unseen.
+
+    3 failures close for 15 minutes, 5 for an hour, 10 and each further one for a day
+
+The count outlives the lockout it led to by five minutes, or the second and third rung could never be reached.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from redis import Redis
+
+from dashboard import clock, keys
+from dashboard.errors import NotFound
+from dashboard.repository import audit
+from dashboard.repository.counters import count
+from dashboard.repository.index import NEVER
+from dashboard.repository.security import LADDER, WINDOW, Level, count_of, lock_keys, note
+from dashboard.repository.store import Change, change
+
+ADDRESS_LIMIT = 100
+ADDRESS_WINDOW = 15 * clock.MINUTE
+"""So many failures from one network address close it, whatever the accounts: for those who try one password on many.
+An office behind one address shares the number, so it is generous.
+"""
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """A place taken for one verification: the how manieth failure it is if it fails. `closes`: the end (Unix ms) of the
+    lockout that it led to, until it is known to be right.
+    """
+
+    account: str
+    number: int
+    closes: int | None = None
+
+
+class Closed(Exception):
+    """Sign-in is closed until `until` (Unix ms) for this account, whether it exists or not, or for this address."""
+
+    def __init__(self, until: int) -> None:
+        super().__init__("Sign-in is closed for this account.")
+        self.until = until
+
+
+# -- signing in
+
+
+def begin(account: str) -> Attempt:
+    """Take a place for one verification, counting it as failed until it is known to be right. Raises Closed.
+    Four round trips; of many at once each is tried anew only as often as others were let in.
+    """
+
+    def action(draft: Change) -> Attempt | Closed:
+        draft.watch(*_all_keys(account))
+        closed, counted, end = _state(draft.client, account)
+        if closed:
+            return closed
+        return _count(draft, account, counted + 1, end)
+
+    outcome = change(action)
+    if isinstance(outcome, Closed):
+        raise outcome
+    return outcome
+
+
+def failed(attempt: Attempt) -> int | None:
+    """It was wrong: the count stands. The end (Unix ms) of the lockout it led to, None for none."""
+    return attempt.closes
+
+
+def passed(attempt: Attempt) -> None:
+    """It was right, and another step follows: this attempt no longer counts, but those before it do, so that who knows
+    the password cannot forgive themselves wrong codes with it. Raises Closed when the account was closed meanwhile.
+    """
+    _settle(attempt, lambda counted: max(counted - 1, 0))
+
+
+def succeeded(attempt: Attempt) -> None:
+    """It was right, and the last step: forgives this attempt and those before it, but not those that began after it.
+    Raises Closed when the account was closed meanwhile: then nothing is forgiven.
+    """
+    _settle(attempt, lambda counted: max(counted - attempt.number, 0))
+
+
+def standing(client: Redis, account: str) -> int | None:
+    """The end (Unix ms) of the lockout in force, None while sign-in is open. One round trip."""
+    closed, _, _ = _state(client, account)
+    return closed.until if closed else None
+
+
+def unlock(account: str, *, by: str, token: str | None = None) -> None:
+    """Open sign-in for an account again and forget its failed attempts. Raises NotFound when it is not closed."""
+    if not keys.is_identifier(account):
+        raise NotFound("There is no such account.")
+
+    def action(draft: Change) -> None:
+        draft.watch(*_all_keys(account))
+        if not draft.client.exists(*_all_keys(account)):
+            raise NotFound(f"Sign-in is open for {account}: nothing was locked any more.")
+        draft.delete(*_all_keys(account))
+        note(draft, {f"failures:{account}": None, f"lock:{account}": None})
+        audit.append(draft, audit.SECURITY, account, text=f"Sign-in opened again by {by}")
+
+    change(action, token=token)
+
+
+# -- one network address
+
+
+def from_address(address: str) -> None:
+    """Count an attempt from this address until `forgive_address`. Raises Closed beyond ADDRESS_LIMIT within
+    ADDRESS_WINDOW of the first. One round trip, atomic: of any number at once no more than the limit pass.
+    """
+    counted, end = _count_address(address, 1) if address else (0, 0)
+    if counted > ADDRESS_LIMIT:
+        raise Closed(end)
+
+
+def forgive_address(address: str) -> None:
+    """The attempt was right: it no longer counts. One round trip."""
+    if address:
+        _count_address(address, -1)
+
+
+def _count_address(address: str, by: int) -> tuple[int, int]:
+    name = keys.address_failures(hashlib.sha256(address.encode(errors="replace")).hexdigest()[:32])
+    return count(name, clock.now_ms() + ADDRESS_WINDOW, by)
+
+
+# -- the ladder
+
+
+def _rung(failures: int) -> Level | None:
+    """The level that this many failures in a row lead to: each beyond the last rung's leads to the last."""
+    if failures >= LADDER[-1].failures:
+        return LADDER[-1]
+    return next((level for level in LADDER if level.failures == failures), None)
+
+
+def _count(draft: Change, account: str, number: int, counter_end: int) -> Attempt:
+    """Record one more failure, and the lockout where it reaches a rung. One round trip."""
+    now, rung = clock.now_ms(), _rung(number)
+    lock_end = now + rung.life if rung else None
+    counted_until = max(counter_end, (lock_end or now) + WINDOW)
+    draft.set_until(keys.failed_logins(account), str(number), counted_until)
+    standing: dict[str, int | None] = {f"failures:{account}": counted_until}
+    if rung and lock_end:
+        draft.set_until(keys.lockout(account, rung.name), f"{number}_attempts", lock_end)
+        standing[f"lock:{account}"] = lock_end
+        text = f"Sign-in closed for {_span(rung.life)} at the {_ordinal(number)} failed attempt in a row"
+        audit.append(draft, audit.SECURITY, account, text=text)
+    note(draft, standing)
+    return Attempt(account, number, lock_end)
+
+
+def _settle(attempt: Attempt, left: Callable[[int], int]) -> None:
+    """A right attempt: `left` says how many failures remain of those counted. The lock is looked at once more, in the
+    transaction that forgives.
+    """
+    account = attempt.account
+
+    def action(draft: Change) -> Closed | None:
+        draft.watch(*_all_keys(account))
+        closed, counted, _ = _state(draft.client, account)
+        if closed and closed.until != attempt.closes:
+            return closed
+        remaining = left(counted)
+        until = clock.now_ms() + WINDOW
+        if remaining:
+            draft.set_until(keys.failed_logins(account), str(remaining), until)
+        else:
+            draft.delete(keys.failed_logins(account))
+        standing: dict[str, int | None] = {f"failures:{account}": until if remaining else None}
+        if closed:
+            draft.delete(*lock_keys(account))
+            standing[f"lock:{account}"] = None
+            audit.append(draft, audit.SECURITY, account, text="Sign-in opened again: that attempt was right")
+        note(draft, standing)
+        return None
+
+    closed = change(action)
+    if closed:
+        raise closed
+
+
+def _state(client: Redis, account: str) -> tuple[Closed | None, int, int]:
+    """Whether sign-in is closed, how many failures are counted, and until when (Unix ms; 0 for none). One round trip."""
+    counter, locks = keys.failed_logins(account), lock_keys(account)
+    pipe = client.pipeline(transaction=False)
+    pipe.get(counter)
+    for name in (counter, *locks):
+        pipe.pexpiretime(name)
+    raw, counter_end, *ends = pipe.execute(raise_on_error=False)
+    for answer in (counter_end, *ends):
+        if isinstance(answer, Exception):
+            raise answer
+    standing = [NEVER if end == -1 else end for end in ends if end != -2]
+    return Closed(max(standing)) if standing else None, count_of(raw), max(counter_end, 0)
+
+
+def _all_keys(account: str) -> list[str]:
+    return [keys.failed_logins(account), *lock_keys(account)]
+
+
+def _span(life: int) -> str:
+    return {clock.HOUR: "an hour", clock.DAY: "a day"}.get(life, f"{life // clock.MINUTE} minutes")
+
+
+def _ordinal(number: int) -> str:
+    return {3: "third", 5: "fifth", 10: "tenth"}.get(number, f"{number}th")

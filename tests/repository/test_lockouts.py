@@ -1,0 +1,314 @@
+"""The ladder of lockouts: exact under concurrency, never without a lifetime, the same for names nobody has."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from redis import Redis
+
+from dashboard import clock, keys, signin
+from dashboard.errors import NotFound
+from dashboard.repository import audit, lockouts, security
+from dashboard.repository.lockouts import Closed
+
+COUNTER = "security:failed_logins:AG001"
+FIRST, SECOND, THIRD = (keys.lockout("AG001", level) for level in keys.LOCKOUT_LEVELS)
+
+
+def fail(account: str = "AG001", times: int = 1) -> int | None:
+    until = None
+    for _ in range(times):
+        until = lockouts.failed(lockouts.begin(account))
+    return until
+
+
+def serve_out(store: Redis, *locks: str) -> None:
+    """The lockout's time passes; the count lives on."""
+    store.delete(*locks)
+
+
+class TestNames:
+    def test_every_way_of_typing_a_name_is_counted_as_one(self) -> None:
+        ways = ["AG001", "ag001", " Ag001 ", "ＡＧ００１", "ag００1"]
+        assert {security.account_of(name) for name in ways} == {"AG001"}
+
+    def test_names_that_cannot_stand_in_a_key_are_counted_under_a_digest(self) -> None:
+        odd = ["a:b", "*", "", "x" * 500, "two words", "null\0", "\ud800"]
+        accounts = {security.account_of(name) for name in odd}
+        assert len(accounts) == len(odd)
+        assert all(keys.is_identifier(account) and account.startswith("name-") for account in accounts)
+
+    @given(st.text())
+    def test_any_name_at_all_gives_an_identifier(self, name: str) -> None:
+        assert keys.is_identifier(security.account_of(name))
+        assert security.account_of(name) == security.account_of(name.swapcase()) or not name.isascii()
+
+
+class TestLadder:
+    """Trap 28."""
+
+    def test_failures_are_counted_for_five_minutes_in_the_customers_key(self, store: Redis) -> None:
+        fail(times=2)
+        assert store.get(COUNTER) == "2"
+        assert 299_000 < store.pttl(COUNTER) <= 300_000
+
+    @pytest.mark.parametrize(
+        ("served", "more", "lock", "value", "life"),
+        [
+            ([], 3, FIRST, "3_attempts", 15 * clock.MINUTE),
+            ([FIRST], 2, SECOND, "5_attempts", clock.HOUR),
+            ([FIRST, SECOND], 5, THIRD, "10_attempts", clock.DAY),
+        ],
+    )
+    def test_three_five_and_ten_failures_close_as_the_document_has_it(
+        self, store: Redis, served: list[str], more: int, lock: str, value: str, life: int
+    ) -> None:
+        for rung, failures in zip(served, (3, 2), strict=False):
+            fail(times=failures)
+            serve_out(store, rung)
+        assert fail(times=more - 1) is None
+        until = fail()
+        assert until and abs(until - clock.now_ms() - life) < 2_000
+        assert store.get(lock) == value
+        assert until == store.pexpiretime(lock)
+        assert store.pexpiretime(COUNTER) == until + 5 * clock.MINUTE, "or the next rung could not be reached"
+
+    def test_each_failure_beyond_the_tenth_closes_for_a_day_again(self, store: Redis) -> None:
+        store.set(COUNTER, "10", ex=300)
+        until = fail()
+        assert until and abs(until - clock.now_ms() - clock.DAY) < 2_000
+        assert store.get(THIRD) == "11_attempts"
+
+    def test_attempts_while_locked_are_neither_verified_nor_counted(self, store: Redis) -> None:
+        fail(times=3)
+        before = store.get(COUNTER), store.pexpiretime(FIRST)
+        for _ in range(3):
+            with pytest.raises(Closed) as refused:
+                signin.verified("ag001", lambda: pytest.fail("verified"))
+            assert refused.value.until == before[1]
+        assert (store.get(COUNTER), store.pexpiretime(FIRST)) == before
+
+    @pytest.mark.parametrize("level", keys.LOCKOUT_LEVELS)
+    def test_a_lockout_that_another_tool_wrote_closes_too(self, store: Redis, level: str) -> None:
+        store.set(keys.lockout("AG001", level), "9_attempts", ex=60)
+        with pytest.raises(Closed):
+            lockouts.begin("AG001")
+
+    def test_of_several_lockouts_the_longest_is_in_force(self, store: Redis) -> None:
+        store.set(FIRST, "3_attempts", ex=900)
+        store.set(THIRD, "10_attempts", ex=86_400)
+        with pytest.raises(Closed) as refused:
+            lockouts.begin("AG001")
+        assert refused.value.until == store.pexpiretime(THIRD)
+
+    def test_a_failure_that_another_tool_counted_is_one_of_ours(self, store: Redis) -> None:
+        store.set(COUNTER, "1", ex=300)
+        store.incr(COUNTER)
+        assert fail() == store.pexpiretime(FIRST)
+
+    def test_a_counter_left_without_a_lifetime_gets_one(self, store: Redis) -> None:
+        store.set(COUNTER, "1")
+        fail()
+        assert store.get(COUNTER) == "2"
+        assert 0 < store.pttl(COUNTER) <= 300_000
+
+    @pytest.mark.parametrize("broken", ["many", "-3", "1" * 400, "٣", "\udcff"])
+    def test_a_broken_counter_counts_as_none(self, store: Redis, broken: str) -> None:
+        store.set(COUNTER, broken)
+        fail()
+        assert store.get(COUNTER) == "1"
+        assert store.pttl(COUNTER) > 0
+
+    def test_a_counter_of_another_type_is_replaced(self, store: Redis) -> None:
+        store.rpush(COUNTER, "x")
+        fail()
+        assert store.get(COUNTER) == "1"
+
+
+class TestBeingRight:
+    def test_success_forgets_the_failures(self, store: Redis) -> None:
+        fail(times=2)
+        lockouts.succeeded(lockouts.begin("AG001"))
+        assert store.keys("security:*") == []
+        assert fail(times=2) is None
+
+    def test_success_forgives_what_came_before_it_but_not_what_began_after(self, store: Redis) -> None:
+        right, _later = lockouts.begin("AG001"), lockouts.begin("AG001")
+        lockouts.succeeded(right)
+        assert store.get(COUNTER) == "1"
+        assert store.pttl(COUNTER) > 0
+
+    def test_the_last_attempt_allowed_may_be_right(self, store: Redis) -> None:
+        fail(times=2)
+        third = lockouts.begin("AG001")
+        assert store.exists(FIRST), "closed behind it, until it is known to be right"
+        lockouts.succeeded(third)
+        assert store.keys("security:*") == []
+        assert security.locks(store).total == 0
+
+    def test_a_right_password_tells_nothing_when_the_account_was_closed_meanwhile(self, store: Redis) -> None:
+        right = lockouts.begin("AG001")
+        fail(times=2)
+        with pytest.raises(Closed):
+            lockouts.succeeded(right)
+        assert (store.get(COUNTER), store.exists(FIRST)) == ("3", 1)
+
+    def test_a_right_password_before_a_second_step_forgives_no_wrong_codes(self, store: Redis) -> None:
+        fail(times=2)
+        lockouts.passed(lockouts.begin("AG001"))
+        assert store.get(COUNTER) == "2"
+        assert not store.exists(FIRST)
+        assert fail() is not None, "the third wrong one, whatever was right in between"
+
+
+class TestAddresses:
+    def test_one_address_is_closed_after_its_share_whatever_the_accounts(self, store: Redis) -> None:
+        for number in range(lockouts.ADDRESS_LIMIT):
+            with pytest.raises(signin.WrongPassword):
+                signin.verified(f"AG{number}", lambda: None, "192.0.2.7")
+        with pytest.raises(Closed):
+            signin.verified("AG001", lambda: pytest.fail("verified"), "192.0.2.7")
+        assert signin.verified("AG001", lambda: "somebody", "192.0.2.8") == "somebody"
+
+    def test_what_was_right_does_not_count(self, store: Redis) -> None:
+        for _ in range(lockouts.ADDRESS_LIMIT + 5):
+            signin.verified("AG001", lambda: "somebody", "192.0.2.7")
+        (name,) = store.keys("dash:address:*")
+        assert store.get(name) == "0"
+        assert 0 < store.pttl(name) <= lockouts.ADDRESS_WINDOW
+        assert "192.0.2.7" not in name
+
+    @pytest.mark.parametrize("value", ["x", ["a", "list"]])
+    def test_a_broken_count_begins_anew(self, store: Redis, value: object) -> None:
+        lockouts.from_address("192.0.2.7")
+        (name,) = store.keys("dash:address:*")
+        store.delete(name)
+        store.set(name, value) if isinstance(value, str) else store.rpush(name, *value)  # type: ignore[misc]
+        lockouts.from_address("192.0.2.7")
+        assert store.get(name) == "1"
+        assert store.pttl(name) > 0
+
+
+class TestManyAtOnce:
+    def test_of_fifty_wrong_passwords_at_once_three_are_verified(self, store: Redis) -> None:
+        verified, outcomes = fifty(signin.verified)
+        assert len(verified) == 3
+        assert outcomes.count("wrong") == 2, "the third one is told that sign-in is closed"
+        assert outcomes.count("closed") == 48
+        assert (store.get(COUNTER), store.get(FIRST)) == ("3", "3_attempts")
+
+    def test_control_counting_after_the_verification_lets_more_through(self, store: Redis) -> None:
+        def naive(name: str, verify: Callable[[], object]) -> None:
+            if int(store.get(COUNTER) or 0) >= 3:
+                raise Closed(0)
+            verify()
+            store.incr(COUNTER)
+            raise signin.WrongPassword
+
+        verified, _ = fifty(naive)
+        assert len(verified) > 3
+
+    def test_the_right_password_among_them_never_opens_more_tries_than_it_forgives(self, store: Redis) -> None:
+        for _ in range(20):
+            store.flushall()
+            verified, outcomes = fifty(signin.verified, right=25)
+            wrong = [number for number in verified if number != 25]
+            assert len(wrong) <= 2 + 3, "at most two before the success that forgave them, three after"
+            assert outcomes.count("in") <= 1
+            assert store.pttl(COUNTER) != -1
+
+
+def fifty(sign_in: Callable[..., object], right: int | None = None) -> tuple[list[int], list[str]]:
+    """Fifty attempts at once: the numbers of those that were verified, and how each ended."""
+    verified: list[int] = []
+    outcomes: list[str] = []
+    start = threading.Barrier(50)
+
+    def attempt(number: int) -> None:
+        def verify() -> object | None:
+            verified.append(number)
+            time.sleep(0.02)
+            return object() if number == right else None
+
+        start.wait()
+        try:
+            sign_in("AG001", verify)
+            outcomes.append("in")
+        except signin.WrongPassword:
+            outcomes.append("wrong")
+        except Closed:
+            outcomes.append("closed")
+
+    threads = [threading.Thread(target=attempt, args=[number]) for number in range(50)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(outcomes) == 50
+    return verified, outcomes
+
+
+@pytest.mark.long
+def test_ten_thousand_attempts_by_fifty_workers_pass_exactly_at_the_levels(store: Redis) -> None:
+    """Each time the ladder's lockout is served out the next attempts come: 3, 2, 5, and then one for each day."""
+    allowed = [3, 2, 5, *[1] * 6]
+    passed = []
+    for _ in allowed:
+        passed.append(storm(2_000 if not passed else 1_000))
+        store.delete(FIRST, SECOND, THIRD)
+    assert passed == allowed
+
+
+def storm(attempts: int) -> int:
+    """So many wrong attempts by fifty workers: how many were verified."""
+    verified: list[int] = []
+    left = iter(range(attempts))
+    lock = threading.Lock()
+
+    def work() -> None:
+        while True:
+            with lock:
+                number = next(left, None)
+            if number is None:
+                return
+            try:
+                signin.verified("AG001", lambda: verified.append(number))  # noqa: B023
+            except (signin.WrongPassword, Closed):
+                pass
+
+    threads = [threading.Thread(target=work) for _ in range(50)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return len(verified)
+
+
+class TestUnlocking:
+    def test_it_clears_the_count_and_every_level_and_is_on_record(self, store: Redis) -> None:
+        fail(times=3)
+        store.set(THIRD, "10_attempts", ex=86_400)
+        lockouts.unlock("AG001", by="ADM001")
+        assert store.keys("security:*") == []
+        assert security.listing(store).total == 0
+        assert [record.text for record in audit.history(store, audit.SECURITY, "AG001")] == [
+            "Sign-in opened again by ADM001",
+            "Sign-in closed for 15 minutes at the third failed attempt in a row",
+        ]
+        assert lockouts.begin("AG001").number == 1
+
+    @pytest.mark.parametrize("account", ["AG001", "no:body", ""])
+    def test_what_is_not_locked_says_so(self, store: Redis, account: str) -> None:
+        with pytest.raises(NotFound):
+            lockouts.unlock(account, by="ADM001")
+
+    def test_twice_with_one_form_is_one_unlocking(self, store: Redis) -> None:
+        fail(times=3)
+        for _ in range(2):
+            lockouts.unlock("AG001", by="ADM001", token="f" * 40)
+        assert len(audit.history(store, audit.SECURITY, "AG001")) == 2
