@@ -441,15 +441,6 @@ claim_snapshot = Family(
     "claims", _CLAIM,
 )  # fmt: skip
 adjusters = Family("dash:adjusters", "set", None, "Everybody who was ever put on a claim.", rebuilt=True)
-tombstone = Family(
-    "dash:tombstone:{person}", "string", (8 * HOUR, 8 * HOUR), "Who ended a staff member's session, and why."
-)
-book = Family("dash:book:{name}", "hash", None, "What load_sample or generate wrote here, and how far they came.")
-job = Family("dash:job:{job}", "hash", (HOUR, 7 * DAY), "Bulk work: what, by whom, how far.")
-job_members = Family("dash:job-members:{job}", "list", (HOUR, 7 * DAY), "What a job is to be done to, in order.")
-job_failures = Family("dash:job-failures:{job}", "list", (7 * DAY, 7 * DAY), "What a job could not do, and why.")
-jobs_running = Family("dash:jobs-running", "set", None, "Jobs under way.")
-saved_filters = Family(
 guesses = Family(
     "dash:guesses:{digest}", "string", (5 * MINUTE, 15 * MINUTE), "How often a code or token was guessed; ends with it."
 )
@@ -459,6 +450,15 @@ issues = Family(
 address_failures = Family(
     "dash:address:{digest}", "string", (15 * MINUTE, 15 * MINUTE), "Failed sign-ins from one network address."
 )
+tombstone = Family(
+    "dash:tombstone:{person}", "string", (8 * HOUR, 8 * HOUR), "Who ended a staff member's session, and why."
+)
+book = Family("dash:book:{name}", "hash", None, "What load_sample or generate wrote here, and how far they came.")
+job = Family("dash:job:{job}", "hash", (HOUR, 7 * DAY), "Bulk work: what, by whom, how far.")
+job_members = Family("dash:job-members:{job}", "list", (HOUR, 7 * DAY), "What a job is to be done to, in order.")
+job_failures = Family("dash:job-failures:{job}", "list", (7 * DAY, 7 * DAY), "What a job could not do, and why.")
+jobs_running = Family("dash:jobs-running", "set", None, "Jobs under way.")
+saved_filters = Family(
     "dash:filters:{person}", "hash", None, "A person's saved filters, permanent: page and name to query."
 )
 lease = Family("dash:lease:{work}", "string", (5, 5), "Which process does this work now.")
