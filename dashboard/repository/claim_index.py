@@ -29,7 +29,11 @@ _LATEST = 4_000_000_000_000
 
 INDEX = Index(
     "claims",
-    patterns=((), ("stage", "branch", "product"), ("policy",), ("customer",), ("adjuster", "stage")),
+    # The coarse ones are for those who see every branch, or every product: a list costs them no more with more branches.
+    patterns=(
+        *((), ("stage",), ("stage", "branch"), ("stage", "product"), ("stage", "branch", "product")),
+        *(("policy",), ("customer",), ("adjuster", "stage")),
+    ),
     # By deadline: undecided claims, the soonest to end first; beyond NEVER the others, newest first.
     # By since: whatever has been at its stage for longest first.
     sorts=("deadline", "since"),

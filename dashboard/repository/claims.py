@@ -315,12 +315,15 @@ def _products(scope: Scope) -> list[str]:
 
 
 def _facets(scope: Scope, directory: Directory, wanted: Filter, *stages: Stage) -> dict[str, list[str]]:
+    """What a list is restricted to. A branch or a product that does not matter is left out, so that the coarse cells
+    serve: a supervisor's list costs the same at two branches and at fifty.
+    """
+    facets: dict[str, list[str]] = {"stage": list(stages)}
+    if scope.branches is not None:
+        facets["branch"] = directory.visible(scope)
     allowed = _products(scope)
-    facets: dict[str, list[str]] = {
-        "stage": list(stages),
-        "branch": directory.visible(scope),
-        "product": [product for product in allowed if wanted.product is None or product == wanted.product],
-    }
+    if wanted.product is not None or len(allowed) <= len(keys.PRODUCTS):
+        facets["product"] = [product for product in allowed if wanted.product is None or product == wanted.product]
     for name in ("customer", "adjuster"):
         if value := getattr(wanted, name):
             facets[name] = [value]

@@ -167,6 +167,8 @@ class Index:
         self.domains = domains
         self.lookups = frozenset(lookups)
         self.facets = tuple(dict.fromkeys(facet for pattern in patterns for facet in pattern))
+        # Part of every seal: what was indexed before there was one of these cells counts as changed, and is written anew.
+        self._layout = repr((self.patterns, self.sorts))
 
     # -- writing
 
@@ -257,7 +259,7 @@ class Index:
 
     def _place(self, entry: Entry) -> str:
         facets = "|".join(clean(entry.facets.get(facet, UNKNOWN)) for facet in self.facets)
-        sealed = [f"{entry.scores[sort]:.0f}" for sort in self.sorts]
+        sealed = [self._layout, *(f"{entry.scores[sort]:.0f}" for sort in self.sorts)]
         sealed += [f"{kind}={text}" for kind, texts in entry.words.items() for text in texts]
         seal = _crc(",".join(sealed))
         return f"{facets}|{seal:x}"

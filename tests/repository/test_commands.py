@@ -208,14 +208,15 @@ def write_quotes(store: Redis, count: int) -> None:
         quotes.refresh(store, members[start : start + 500])
 
 
-def write_claims(store: Redis, count: int) -> None:
-    agents.save(store, BRANCHES)
+def write_claims(store: Redis, count: int, branches: Mapping[str, str] = BRANCHES) -> None:
+    agents.save(store, branches)
+    owners = list(branches)
     pipe = store.pipeline(transaction=False)
     for at in range(count):
         number = f"CLM{at:05}"
         text = "Auto Accident - Initial Report - Customer: CUST1 - Estimated: $3,500"
         pipe.set(keys.claim_temp(number), text, px=600_000 + at)
-        pipe.set(keys.claim_temp_field(number, "agent"), AGENTS[at % 4], px=600_000 + at)
+        pipe.set(keys.claim_temp_field(number, "agent"), owners[at // 2 % len(owners)], px=600_000 + at)
         if at % 2:
             pipe.set(keys.investigation(number), "Adjuster: ADJ001 | Photos: 12", px=600_000 + at)
     pipe.execute()
@@ -260,7 +261,7 @@ def write_sessions(store: Redis, count: int) -> None:
                 "totals": lambda store: claims.totals(store, EVERYTHING, claims.Filter()),
             },
             12,
-            600,
+            150,
             id="claims",
         ),
         pytest.param(
@@ -294,6 +295,49 @@ def test_a_live_list_costs_the_same_at_a_hundred_and_at_five_thousand(
         print(f"{name}: {cost}")
         assert cost.trips <= trips, name
         assert cost.commands <= commands, name
+
+
+CLAIMS: dict[str, tuple[Callable[[Redis, Scope], object], int]] = {
+    "pipeline": (lambda store, scope: claims.pipeline(store, scope, claims.Filter(), size=PAGE), 130),
+    "of a product": (lambda store, scope: claims.pipeline(store, scope, claims.Filter(product="auto"), size=PAGE), 130),
+    "of a customer": (
+        lambda store, scope: claims.pipeline(store, scope, claims.Filter(customer="CUST1"), size=PAGE),
+        130,
+    ),
+    "of an adjuster": (
+        lambda store, scope: claims.pipeline(store, scope, claims.Filter(adjuster="ADJ001"), size=PAGE),
+        130,
+    ),
+    "counts by stage": (lambda store, scope: claims.counts(store, scope, claims.Filter(), *claims.STAGES), 20),
+    "counts by product": (lambda store, scope: claims.totals(store, scope, claims.Filter()), 60),
+    "one stage": (lambda store, scope: claims.listing(store, scope, claims.Filter(), "reported", size=PAGE), 50),
+    "escalated": (lambda store, scope: claims.escalated(store, scope, size=PAGE), 50),
+    "escalations": (claims.escalations, 15),
+    "ageing": (claims.ageing, 120),
+}
+"""Lists of claims, with the most commands that each may cost a supervisor or an agent, at any number of branches."""
+
+
+def test_a_list_of_claims_costs_the_same_however_many_branches_there_are(
+    store: Redis, cost_of: Callable[[Callable[[], object]], Cost]
+) -> None:
+    costs: list[dict[tuple[str, str], Cost]] = []
+    for count in (4, 15):
+        store.flushall()
+        branches = {f"AG{number:03}": f"branch{number}" for number in range(count)}
+        write_claims(store, 300, branches)
+        people = {"a supervisor": EVERYTHING, "an agent": Scope(frozenset({"branch0"}))}
+        costs.append(
+            {
+                (name, who): cost_of(lambda call=call, scope=scope: call(store, scope))
+                for name, (call, _) in CLAIMS.items()
+                for who, scope in people.items()
+            }
+        )
+    assert costs[0] == costs[1]
+    for (name, who), cost in costs[0].items():
+        print(f"{name}, {who}: {cost}")
+        assert cost.commands <= CLAIMS[name][1], (name, who)
 
 
 def test_no_list_asks_for_the_key_space(store: Redis, cost_of: Callable[[Callable[[], object]], Cost]) -> None:

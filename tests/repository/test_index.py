@@ -323,6 +323,18 @@ def test_about_a_hundred_neighbours_share_a_bucket(store: Redis) -> None:
     assert sorted(store.hlen(key) for key in store.keys(f"dash:indexed:{index.area}:*")) == [100, 100]
 
 
+def test_what_was_indexed_before_a_cell_was_thought_of_is_written_anew(store: Redis) -> None:
+    before = an_index()
+    put(store, before, {"auto:1": entry(score=1)})
+    after = Index(
+        before.area, patterns=(*before.patterns, ("colour",)), sorts=before.sorts, domains=before.domains,
+        lookups=("owner", "tag"),
+    )  # fmt: skip
+    assert after.settle(store, {"auto:1": entry(score=1)}) == 1
+    assert after.page(store, {"colour": ["red"]}, "score", 5).members == ("auto:1",)
+    assert after.settle(store, {"auto:1": entry(score=1)}) == 0
+
+
 # -- evicting
 
 
