@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import re
 
-import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Enter, live
-from tests.browser.test_journeys import violations
 from tests.processes import Dashboard
-
-PAGES = ("/claims/", "/claims/?stage=lapsed", "/claims/escalated/", "/claims/ageing/", "/claims/adjusters/")
 
 
 def step(page: Page, name: str, **typed: str) -> None:
@@ -81,29 +77,3 @@ def test_a_claim_moves_with_its_policys_agent_at_once(enter: Enter, dashboard: D
     expect(houston.locator("#claim-CLM871")).to_have_count(0)
     store.set("policy:auto:770001:agent", "AG002")
     expect(houston.locator("#claim-CLM871")).to_have_count(1)
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_no_violation_on_the_claims_pages(enter: Enter, dashboard: Dashboard, scheme: str) -> None:
-    page = enter("SUP001", "/", color_scheme=scheme, reduced_motion="reduce")
-    found = {}
-    for path in (
-        *PAGES,
-        "/claims/CLM006/approve/",
-        "/claims/CLM001/pay/",
-        "/claims/CLM001/",
-        "/claims/adjusters/ADJ001/",
-    ):
-        page.goto(path)
-        found[path] = violations(page)
-    assert not {path: each for path, each in found.items() if each}
-
-
-def test_the_claims_pages_fit_360_pixels(enter: Enter) -> None:
-    page = enter("SUP001", "/", viewport={"width": 360, "height": 740})
-    too_wide = []
-    for path in (*PAGES, "/claims/?stage=reported", "/claims/CLM001/pay/", "/claims/adjusters/ADJ001/"):
-        page.goto(path)
-        if page.evaluate("document.documentElement.scrollWidth > innerWidth"):
-            too_wide.append(path)
-    assert not too_wide

@@ -6,14 +6,10 @@ import os
 import re
 import signal
 
-import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Enter, live
 from tests.processes import Dashboard
-
-PAGES = ("/", "/quotes/", "/quotes/new/", "/policies/", "/policies/new/", "/claims/", "/claims/new/", "/metrics/")
 
 
 def write_quote(dashboard: Dashboard, number: str, seconds: int = 300) -> None:
@@ -135,42 +131,3 @@ def test_the_jump_box_answers_the_keyboard(enter: Enter) -> None:
     page.keyboard.type("auto:100001")
     page.keyboard.press("Enter")
     page.wait_for_url("**/policies/auto/100001/")
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_no_violation(enter: Enter, dashboard: Dashboard, scheme: str) -> None:
-    write_quote(dashboard, "Q806")
-    page = enter("SUP001", "/", color_scheme=scheme, reduced_motion="reduce")
-    found = {}
-    for path in (
-        *PAGES,
-        "/quotes/auto/Q806/",
-        "/quotes/auto/Q806/bind/",
-        "/policies/auto/100001/",
-        "/claims/CLM003/",
-        "/claims/CLM003/assign/",
-    ):
-        page.goto(path)
-        found[path] = violations(page)
-    admin = enter("ADM001", "/sessions/", quiet=False, color_scheme=scheme, reduced_motion="reduce")
-    found["/sessions/"] = violations(admin)
-    admin.goto("/policies/auto/9/")
-    found["404"] = violations(admin)
-    assert not {path: each for path, each in found.items() if each}
-
-
-def violations(page: Page) -> list[str]:
-    return [
-        f"{each['id']}: {[node['html'][:120] for node in each['nodes']][:3]}"
-        for each in Axe().run(page).response["violations"]
-    ]
-
-
-def test_nothing_scrolls_sideways_at_360_pixels(enter: Enter) -> None:
-    page = enter("SUP001", "/", viewport={"width": 360, "height": 740})
-    too_wide = []
-    for path in (*PAGES, "/policies/auto/100001/", "/claims/CLM003/"):
-        page.goto(path)
-        if page.evaluate("document.documentElement.scrollWidth > innerWidth"):
-            too_wide.append(path)
-    assert not too_wide

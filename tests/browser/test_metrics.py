@@ -41,9 +41,3 @@ def test_from_a_week_back_in_time_to_its_trend(enter: Enter) -> None:
     expect(page.locator("#whole svg.plot")).to_be_visible()
     page.get_by_text("The same as a table").click()
     expect(page.locator("#table tbody tr").first).to_contain_text("Week")
-
-
-def test_nothing_is_wider_than_a_phone(enter: Enter) -> None:
-    for path in ("/metrics/?period=month", "/metrics/trends/?period=week&metric=claims_ratio"):
-        page = enter("SUP001", path, viewport={"width": 360, "height": 740})
-        assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0

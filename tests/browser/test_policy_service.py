@@ -5,12 +5,10 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 
-import pytest
 from playwright.sync_api import expect
 
 from dashboard import clock
 from tests.browser.conftest import Enter, live
-from tests.browser.test_journeys import violations
 from tests.processes import Dashboard
 
 VIN = "1HGBH41JXMN109186"
@@ -93,39 +91,3 @@ def test_a_picked_policy_stays_picked_through_live_updates_and_goes_to_another_a
     live(page).click("button:has-text('Do it to 1')")
     expect(page.locator("main")).to_contain_text("1 done", timeout=20_000)
     assert dashboard.store.mget("policy:auto:190002:agent", "policy:auto:190003:agent") == ["AG003", "AG001"]
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_no_violation(enter: Enter, dashboard: Dashboard, scheme: str) -> None:
-    write_policy(dashboard, "190004", ends=-3, vehicle_vin=VIN)
-    write_policy(dashboard, "190005", ends=3, vehicle_vin=VIN)
-    page = enter("SUP001", "/", color_scheme=scheme, reduced_motion="reduce")
-    found = {}
-    for path in (
-        "/policies/",
-        "/policies/renewals/",
-        "/policies/renewals/?past=1",
-        "/policies/reassign/",
-        "/policies/auto/190004/",
-        *(f"/policies/auto/190005/{step}/" for step in ("endorse", "renew", "cancel", "agent", "reinstate")),
-    ):
-        page.goto(path)
-        found[path] = violations(page)
-    assert not {path: each for path, each in found.items() if each}
-
-
-def test_nothing_scrolls_sideways_at_360_pixels(enter: Enter, dashboard: Dashboard) -> None:
-    write_policy(dashboard, "190005", ends=3, vehicle_vin=VIN)
-    page = enter("SUP001", "/", viewport={"width": 360, "height": 740})
-    too_wide = []
-    for path in (
-        "/policies/",
-        "/policies/renewals/",
-        "/policies/auto/190005/",
-        "/policies/auto/190005/endorse/",
-        "/policies/reassign/",
-    ):
-        page.goto(path)
-        if page.evaluate("document.documentElement.scrollWidth > innerWidth"):
-            too_wide.append(path)
-    assert not too_wide

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 
-import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.browser.conftest import Enter, live
@@ -60,10 +58,10 @@ def test_enter_without_a_choice_goes_where_the_number_leads(enter: Enter) -> Non
     page.wait_for_url("**/policies/auto/100001/")
 
 
-def test_what_another_tool_writes_is_found_within_a_second(enter: Enter, dashboard: Dashboard) -> None:
-    page = live(enter("AG001", "/"))
+def test_what_another_tool_writes_is_found_as_soon_as_it_is_shown(enter: Enter, dashboard: Dashboard) -> None:
+    page = live(enter("AG001", "/customers/"))
     dashboard.store.set("customer:CUST801:profile", "Quincy Adler|Phone:555-0801|Email:q@example.com")
-    page.wait_for_timeout(1_000)
+    expect(page.locator("#k-CUST801")).to_be_visible()
     typed(page, "quin")
     page.get_by_role("option", name=re.compile("Quincy Adler")).click()
     page.wait_for_url("**/customers/CUST801/")
@@ -77,30 +75,6 @@ def test_the_open_list_survives_a_live_update(enter: Enter, dashboard: Dashboard
     expect(page.locator("#k-CUST802")).to_be_visible()
     expect(found(page).first).to_be_visible()
     expect(page.locator("#jump")).to_have_value("john s")
-
-
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1280, 360])
-def test_nothing_of_it_is_out_of_reach(enter: Enter, theme: str, width: int) -> None:
-    page = live(enter("SUP001", "/customers/CUST001/", color_scheme=theme, viewport={"width": width, "height": 800}))
-    for path in (
-        "/customers/",
-        "/customers/CUST001/",
-        "/customers/drift/",
-        "/locations/",
-        "/segments/",
-        "/customers/new/",
-    ):
-        page.goto(path)
-        page.wait_for_load_state("networkidle") if path == "/customers/new/" else live(page)
-        wide = page.evaluate("document.documentElement.scrollWidth")
-        assert wide <= width, f"{path} is {wide} wide"
-        report = Axe().run(page)
-        assert report.violations_count == 0, f"{path}: {report.generate_report()}"
-    page.locator("#jump").fill("dallas")
-    expect(found(page).first).to_be_visible()
-    report = Axe().run(page)
-    assert report.violations_count == 0, report.generate_report()
 
 
 def test_without_javascript_the_form_shows_what_was_found(browser: Browser, dashboard: Dashboard) -> None:

@@ -1,25 +1,17 @@
 """A supervisor's morning: what needs attention, a claim above an agent's authority, renewals, policies for another
-agent, the figures. And the pages of the whole business, looked at by axe.
+agent, the figures.
 """
 
 from __future__ import annotations
 
 import re
 
-import pytest
 from playwright.sync_api import expect
 
 from dashboard import clock
 from tests.browser.conftest import Enter, live
-from tests.browser.test_journeys import violations, write_quote
+from tests.browser.test_journeys import write_quote
 from tests.processes import Dashboard
-
-PAGES = (
-    "/customers/", "/customers/CUST001/", "/customers/CUST001/edit/", "/customers/new/", "/customers/drift/", "/locations/",
-    "/segments/", "/policies/renewals/", "/policies/auto/100001/endorse/", "/quotes/lapsed/", "/quotes/funnel/",
-    "/quotes/compare/", "/claims/ageing/", "/claims/escalated/", "/claims/adjusters/", "/metrics/?period=month",
-    "/metrics/trends/", "/quotes/auto/Q807/sheet/",
-)  # fmt: skip
 
 
 def test_a_supervisors_morning(enter: Enter, dashboard: Dashboard) -> None:
@@ -63,25 +55,3 @@ def test_bulk_work_is_previewed_done_and_reported_live(enter: Enter, dashboard: 
     page.click("button:has-text('Do it to 2')")
     expect(page.locator("#progress")).to_contain_text("2 done")
     assert dashboard.store.pttl("quote:auto:Q901:customer") > 6 * clock.MINUTE
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_no_violation_on_the_whole_business(enter: Enter, dashboard: Dashboard, scheme: str) -> None:
-    write_quote(dashboard, "Q807")
-    page = enter("SUP001", "/", color_scheme=scheme, reduced_motion="reduce")
-    found = {}
-    for path in PAGES:
-        page.goto(path)
-        found[path] = violations(page)
-    assert not {path: each for path, each in found.items() if each}
-
-
-def test_no_page_of_the_whole_business_scrolls_sideways(enter: Enter, dashboard: Dashboard) -> None:
-    write_quote(dashboard, "Q807")
-    page = enter("SUP001", "/", viewport={"width": 360, "height": 740})
-    too_wide = []
-    for path in PAGES:
-        page.goto(path)
-        if page.evaluate("document.documentElement.scrollWidth > innerWidth"):
-            too_wide.append(path)
-    assert not too_wide

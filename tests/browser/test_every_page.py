@@ -1,0 +1,81 @@
+"""Every page, looked at once as everybody may meet it: axe finds nothing by day or by night, on a desk or on a phone,
+and nothing scrolls sideways. Contrast alone depends on the theme, so the whole set of rules is asked once.
+"""
+
+from __future__ import annotations
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import Visit, live
+from tests.browser.test_journeys import write_quote
+from tests.browser.test_policy_service import VIN, write_policy
+from tests.processes import Dashboard
+
+DESK, PHONE = {"width": 1280, "height": 800}, {"width": 360, "height": 740}
+
+PAGES = (
+    "/",
+    "/quotes/", "/quotes/new/", "/quotes/lapsed/", "/quotes/funnel/", "/quotes/compare/",
+    "/quotes/auto/Q806/", "/quotes/auto/Q806/bind/", "/quotes/auto/Q806/sheet/",
+    "/policies/", "/policies/new/", "/policies/renewals/", "/policies/renewals/?past=1", "/policies/reassign/",
+    "/policies/auto/100001/", "/policies/auto/190004/", "/policies/auto/190005/",
+    *(f"/policies/auto/190005/{step}/" for step in ("endorse", "renew", "cancel", "agent", "reinstate")),
+    "/claims/", "/claims/?stage=reported", "/claims/?stage=lapsed", "/claims/new/", "/claims/escalated/",
+    "/claims/ageing/", "/claims/adjusters/", "/claims/adjusters/ADJ001/",
+    "/claims/CLM001/", "/claims/CLM001/pay/", "/claims/CLM003/", "/claims/CLM003/assign/", "/claims/CLM006/approve/",
+    "/customers/", "/customers/CUST001/", "/customers/CUST001/edit/", "/customers/new/", "/customers/drift/",
+    "/locations/", "/segments/",
+    "/metrics/", "/metrics/?period=month", "/metrics/trends/", "/metrics/trends/?period=week&metric=claims_ratio",
+)  # fmt: skip
+"""As a supervisor sees them."""
+PAGES_OF_ADMINS = ("/sessions/", "/policies/auto/9/")
+"""The second is that of an address without anything behind it."""
+
+
+@pytest.fixture(scope="session")
+def things(dashboard: Dashboard) -> None:
+    """What the pages above are about, beside the sample book."""
+    write_quote(dashboard, "Q806", seconds=3_600)
+    write_policy(dashboard, "190004", ends=-3, vehicle_vin=VIN)
+    write_policy(dashboard, "190005", ends=3, vehicle_vin=VIN)
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_a_page_is_fit_for_everybody(visit: Visit, things: None, path: str) -> None:
+    inspect(visit("SUP001", path))
+
+
+@pytest.mark.parametrize("path", PAGES_OF_ADMINS)
+def test_an_admins_page_is_fit_for_everybody(visit: Visit, path: str) -> None:
+    inspect(visit("ADM001", path))
+
+
+def test_the_open_list_of_the_box_is_fit_for_everybody(visit: Visit) -> None:
+    page = live(visit("SUP001", "/customers/"))
+    page.locator("#jump").fill("dallas")
+    expect(page.locator("#jump-list [role=option]").first).to_be_visible()
+    inspect(page)
+    expect(page.locator("#jump-list [role=option]").first).to_be_visible()
+
+
+def inspect(page: Page) -> None:
+    """All rules by day; by night those that colours can break; on a phone those that room can break."""
+    page.set_viewport_size(DESK)
+    page.emulate_media(color_scheme="light")
+    page.evaluate(Axe().axe_script)
+    found = {"light": violations(page, {})}
+    page.emulate_media(color_scheme="dark")
+    found["dark"] = violations(page, {"runOnly": ["color-contrast"]})
+    page.set_viewport_size(PHONE)
+    found["phone"] = violations(page, {"rules": {"color-contrast": {"enabled": False}}})
+    assert not {view: each for view, each in found.items() if each}
+    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+
+
+def violations(page: Page, options: dict[str, object]) -> list[str]:
+    found = page.evaluate(
+        "options => axe.run(options).then(told => told.violations)", {"resultTypes": ["violations"], **options}
+    )
+    return [f"{each['id']}: {[node['html'][:120] for node in each['nodes']][:3]}" for each in found]
