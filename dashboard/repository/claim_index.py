@@ -20,7 +20,7 @@ from dashboard.repository.claim_records import (
     is_number,
     read,
 )
-from dashboard.repository.index import NEVER, UNKNOWN, Entry, Index, Pipe
+from dashboard.repository.index import NEVER, UNKNOWN, Entry, Index, Pipe, number_score
 from dashboard.repository.values import distinct
 
 POLICY_FIELDS = dict.fromkeys(keys.PRODUCTS, ("agent", "customer"))
@@ -36,7 +36,8 @@ INDEX = Index(
     ),
     # By deadline: undecided claims, the soonest to end first; beyond NEVER the others, newest first.
     # By since: whatever has been at its stage for longest first.
-    sorts=("deadline", "since"),
+    # By number: for the search alone, which looks for what a number begins with.
+    sorts=("deadline", "since", "number"),
     domains={"stage": (*STAGES, LAPSED), "product": (*keys.PRODUCTS, UNKNOWN)},
     lookups=("adjuster",),
 )
@@ -89,7 +90,8 @@ def refresh(client: Redis, members: Sequence[str], *, force: bool = False) -> in
 
 def entry(claim: Claim) -> Entry:
     since = clock.ms(claim.since) if claim.since else NEVER
-    return Entry(facets_of(claim), {"deadline": _by_deadline(claim), "since": since})
+    scores = {"deadline": _by_deadline(claim), "since": since, "number": number_score(claim.number)}
+    return Entry(facets_of(claim), scores)
 
 
 def facets_of(claim: Claim) -> dict[str, str]:

@@ -10,18 +10,20 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
 from functools import partial
+from typing import Literal
 
 from redis import Redis
 
 from dashboard import clock, keys
 from dashboard.errors import Conflict, Invalid
 from dashboard.repository import audit
-from dashboard.repository.index import UNKNOWN, Cursor, Entry, Index, Page, clean, number_score
+from dashboard.repository.index import NEVER, UNKNOWN, Cursor, Entry, Index, Page, clean, number_score
 from dashboard.repository.keyspace import StoredKey, stored
 from dashboard.repository.store import Change, change, next_number
 from dashboard.repository.values import (
@@ -48,11 +50,22 @@ _LISTED = ("profile", "address", "risk_score", "customer_since", "preferred_agen
 INDEX = Index(
     "customers",
     patterns=((), ("agent",), ("drift",)),
-    sorts=("number",),
+    sorts=("number", "name", "premium"),
     domains={},
     # Those whose relations agree with their policies need not stand in a cell of their own.
     lookups=("agent", "drift"),
 )
+
+Sort = Literal["number", "name", "premium"]
+SORTS: tuple[Sort, ...] = ("number", "name", "premium")
+
+_SORTED_LETTERS = 11
+"""Letters of a name that its order is told by: as many as a score holds."""
+_HIGHEST_PREMIUM = Decimal(80_000_000)
+"""Dollars above which amounts stand together in a list, so that a score stays below 2^53."""
+
+EXPORTED = 500
+"""Customers read in one go where a whole list is."""
 
 DRIFTED = "yes"
 """Facet of a customer whose stored relations disagree with the policies' own fields."""
@@ -163,15 +176,32 @@ def load(
 
 
 def listing(
-    client: Redis, wanted: Filter, *, cursor: Cursor | None = None, descending: bool = False, size: int = 50
+    client: Redis,
+    wanted: Filter,
+    *,
+    sort: Sort = "number",
+    cursor: Cursor | None = None,
+    descending: bool = False,
+    size: int = 50,
 ) -> Page[Customer]:
-    """One page of the customers, by number. Four round trips at most, whatever their number."""
+    """One page of the customers. Four round trips at most, whatever their number; some more where hundreds share a name."""
     asked = {"agent": [wanted.agent]} if wanted.agent else {}
     asked |= {"drift": [DRIFTED]} if wanted.drifted else {}
     return INDEX.things(
-        client, asked, "number", size, load=partial(load, client), facets=_facets, refresh=_leave,
+        client, asked, sort, size, load=partial(load, client), facets=_facets, refresh=_leave,
         cursor=cursor, descending=descending,
     )  # fmt: skip
+
+
+def every(client: Redis, wanted: Filter, *, sort: Sort = "number", descending: bool = False) -> Iterator[Customer]:
+    """All of a list, page by page as they are asked for. Four round trips for each 500."""
+    cursor = None
+    while True:
+        page = listing(client, wanted, sort=sort, cursor=cursor, descending=descending, size=EXPORTED)
+        yield from page.rows
+        cursor = page.next
+        if cursor is None:
+            return
 
 
 def total(client: Redis, wanted: Filter) -> int:
@@ -315,9 +345,34 @@ def entry(customer: Customer, drifted: str) -> Entry:
     """Where a customer stands; `drifted` is DRIFTED, or UNKNOWN for one whose relations agree."""
     return Entry(
         {"agent": customer.agent or UNKNOWN, "drift": drifted},
-        {"number": number_score(customer.id)},
+        {
+            "number": number_score(customer.id),
+            "name": _name_score(customer.name),
+            "premium": premium_score(customer.total, customer.id),
+        },
         customer.words,
     )
+
+
+def _name_score(name: str | None) -> int:
+    """Sorts by the last name, then the others, as far as _SORTED_LETTERS go. Letters of other scripts come behind ours,
+    who has no name behind all.
+    """
+    parts = folded(name or "").replace(",", " ").split()
+    if not parts:
+        return NEVER
+    plain_text = unicodedata.normalize("NFKD", " ".join([parts[-1], *parts[:-1]]))
+    letters = [each for each in plain_text if not unicodedata.combining(each)][:_SORTED_LETTERS]
+    score = 0
+    for letter in letters + [" "] * (_SORTED_LETTERS - len(letters)):
+        score = score * 28 + (ord(letter) - 96 if "a" <= letter <= "z" else 27 if letter > "z" else 0)
+    return score
+
+
+def premium_score(premium: Decimal | None, number: str) -> float:
+    """Sorts by an amount, then by the number of whose it is; what is unknown is below all that is known."""
+    cents = -1 if premium is None else int(min(max(premium, Decimal(0)), _HIGHEST_PREMIUM) * 100)
+    return cents * 1_000_000 + number_score(number) % 1_000_000
 
 
 def _index(draft: Change, customer: str, facts: Mapping[str, str], before: Customer | None) -> None:
@@ -413,7 +468,7 @@ def relate(
     before: tuple[str | None, Decimal | None],
 ) -> None:
     """Keep customers' lists, counts and totals in step with one policy (`auto:100001`) that now belongs to `customer`
-    at `premium` a year, and was as `before` says. Five round trips for each customer touched.
+    at `premium` a year, and was as `before` says. Six round trips for each customer touched.
 
     The lists are read, changed and written under WATCH, so two policies of one customer never lose each other.
     """
@@ -457,15 +512,15 @@ def _rewrite(
     change.set(count_key, str(len(listed)))
     change.set(total_key, plain(max(total, Decimal(0))))
     change.record("SADD" if len(listed) > 1 else "SREM", keys.multi_policy(), customer)
-    _make_findable(change, customer)
+    _stand(change, customer, max(total, Decimal(0)))
     change.event("customers", customer)
 
 
-def _make_findable(change: Change, customer: str) -> None:
-    """See that a customer who has just got their first key is listed. Two round trips."""
+def _stand(change: Change, customer: str, total: Decimal) -> None:
+    """List a customer by the total they will have, also one who has just got their first key. Two round trips."""
     known = INDEX.known_places(change.client, [customer])[customer]
-    if known is None:
-        INDEX.put(change, customer, entry(load(change.client, [customer], always=True)[customer], UNKNOWN), None)
+    after = replace(load(change.client, [customer], always=True)[customer], total=total)
+    INDEX.put(change, customer, entry(after, drift_facet(known)), known)
 
 
 def _with(listed: list[str], policy: str) -> list[str]:

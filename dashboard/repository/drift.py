@@ -150,7 +150,7 @@ def repair(customer: str, *, by: str, token: str | None = None) -> str:
         words = " ".join(found.sentences)
         audit.append(draft, audit.CUSTOMER, customer, text=f"Relations repaired by {by}. Before: {words}")
         known = INDEX.known_places(draft.client, [customer])[customer]
-        INDEX.put(draft, customer, customers.entry(found.customer, UNKNOWN), known)
+        INDEX.put(draft, customer, customers.entry(replace(found.customer, total=found.total), UNKNOWN), known)
         draft.event("customers", customer)
         count = len(found.sentences)
         return f"Put right: {count} contradiction{'' if count == 1 else 's'}."

@@ -23,7 +23,7 @@ import heapq
 import re
 import uuid
 import zlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from itertools import product as combinations
@@ -281,6 +281,19 @@ class Index:
         return [
             [_split_word(kind, each) for each in found] for (kind, _), found in zip(asked, pipe.execute(), strict=True)
         ]
+
+    def begun(self, client: Redis, kind: str, text: str, size: int) -> Iterator[list[Word]]:
+        """All words of this kind that begin so, in order, `size` at a time. One round trip for each."""
+        start = f"[{text}"
+        while True:
+            found = client.zrange(
+                keys.words(self.area, kind), start, f"[{text}{_LAST}", bylex=True, offset=0, num=size
+            )  # fmt: skip
+            if found:
+                yield [_split_word(kind, each) for each in found]
+            if len(found) < size:
+                return
+            start = f"({found[-1]}"
 
     def forget(self, to: Recorder, member: str, words: Mapping[str, Iterable[str]]) -> None:
         """Record that these words lead to the member no more."""

@@ -40,6 +40,8 @@ OTHER = "OTHER"
 RENEWAL_DAYS = 30
 EXPORTED = 500
 """Policies read in one go where a whole list is."""
+VIN_END = 6
+"""Characters of a VIN's end, its serial number, that it is found by."""
 FLOORS = {"auto": 100_001, "home": 200_001, "life": 300_001}
 
 _COMMON = (
@@ -74,13 +76,14 @@ INDEX = Index(
         ("zip", "branch", "product"),
         ("customer",),
     ),
-    sorts=("number", "expiry"),
+    sorts=("number", "expiry", "premium"),
     domains={"product": keys.PRODUCTS, "status": (*STATUSES, OTHER)},
     lookups=("agent", "zip", "customer"),
 )
 
 Layout = Literal["strings", "hash"]
-Sort = Literal["number", "expiry"]
+Sort = Literal["number", "expiry", "premium"]
+SORTS: tuple[Sort, ...] = ("number", "expiry", "premium")
 
 
 @dataclass(frozen=True)
@@ -126,6 +129,13 @@ class Policy:
                 f", {self.term_years} years" if self.term_years else ""
             )
         return self.vehicle or self.property_address or (self.details or "").partition(" - ")[0]
+
+    @property
+    def yearly(self) -> Decimal | None:
+        """The premium in dollars a year, whichever of the two the policy has."""
+        if self.premium is None and self.premium_monthly is not None:
+            return self.premium_monthly * 12
+        return self.premium
 
     @property
     def state(self) -> str:
@@ -482,8 +492,12 @@ def _entry(policy: Policy, home: str | None) -> Entry:
     return Entry(
         facets={**_facets(policy), "zip": place(policy.property_address)[1] or place(home)[1]},
         # Unique scores: the day first, then the number.
-        scores={"number": number, "expiry": NEVER if day is None else _day_score(day) + number % 10_000_000_000},
-        words={"vin": [customers.folded(policy.vin)]} if policy.vin else {},
+        scores={
+            "number": number,
+            "expiry": NEVER if day is None else _day_score(day) + number % 10_000_000_000,
+            "premium": customers.premium_score(policy.yearly, policy.number),
+        },
+        words=vin_words(policy.vin),
     )
 
 
@@ -501,6 +515,14 @@ def _facets(policy: Policy) -> dict[str, str]:
 def _day_score(day: int) -> int:
     # Ordinals of all years up to 2191; the product stays below 2^53.
     return min(day, 800_000) * 10_000_000_000
+
+
+def vin_words(vin: str | None) -> dict[str, list[str]]:
+    """The whole of a VIN, and its end, which is what people read aloud."""
+    whole = customers.folded(vin or "")
+    if not whole:
+        return {}
+    return {"vin": [whole]} | ({"vin-end": [whole[-VIN_END:]]} if len(whole) > VIN_END else {})
 
 
 def _order_and_window(wanted: Filter) -> tuple[Sort, float | None, float | None]:

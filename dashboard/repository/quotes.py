@@ -15,7 +15,7 @@ from dashboard import clock, keys
 from dashboard.errors import Conflict, Expired, Invalid, NotFound
 from dashboard.repository import agents, audit, customers, funnel, jobs, lapsed, metrics, policies
 from dashboard.repository.agents import Directory, Scope
-from dashboard.repository.index import NEVER, UNKNOWN, Cursor, Entry, Index, Page
+from dashboard.repository.index import NEVER, UNKNOWN, Cursor, Entry, Index, Page, number_score
 from dashboard.repository.keyspace import StoredKey, stored
 from dashboard.repository.store import Change, change, next_number
 from dashboard.repository.values import (
@@ -56,7 +56,8 @@ INDEX = Index(
         ("agent", "product", "risk"),
         ("customer",),
     ),
-    sorts=("deadline",),
+    # By number for the search alone, which looks for what a number begins with.
+    sorts=("deadline", "number"),
     domains={"product": keys.PRODUCTS, "risk": (*RISKS, NO_RISK)},
     lookups=("agent", "customer"),
 )
@@ -543,7 +544,7 @@ def _index(draft: Change, product: str, number: str, facts: Mapping[str, str], d
     member = f"{product}:{number}"
     branch = agents.directory(draft.client).branch_of(facts.get("agent"))
     facets = _facets_of(branch, product, facts.get("risk_level"), facts.get("agent"), facts.get("customer"))
-    entry = Entry(facets, {"deadline": deadline})
+    entry = Entry(facets, _scores(number, deadline))
     INDEX.put(draft, member, entry, INDEX.known_places(draft.client, [member])[member])
 
 
@@ -553,7 +554,11 @@ def _reindex(draft: Change, quote: Quote, deadline: int) -> None:
 
 
 def _entry(quote: Quote) -> Entry:
-    return Entry(_facets(quote), {"deadline": NEVER if quote.deadline is None else quote.deadline})
+    return Entry(_facets(quote), _scores(quote.number, quote.deadline))
+
+
+def _scores(number: str, deadline: int | None) -> dict[str, float]:
+    return {"deadline": NEVER if deadline is None else deadline, "number": number_score(number)}
 
 
 def _wanted_facets(scope: Scope, directory: Directory, wanted: Filter) -> dict[str, list[str]]:

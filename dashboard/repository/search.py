@@ -11,7 +11,7 @@ found as they are seen elsewhere, by branch and product.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from redis import Redis
@@ -31,9 +31,14 @@ SHORTEST = 2
 """Characters from which on anything is looked for."""
 
 LONGEST = 80
+EXPORTED = 500
+"""Customers read in one go where all that are found are."""
 
 _LONGEST_NUMBER = 9
 """Digits of the numbers that a few typed ones may begin."""
+
+_SHORTEST_END = 4
+"""Characters from which on the end of a VIN is looked for: fewer begin too many."""
 
 _SPARE = 5
 """Times as many policies are read as are shown: some may be another branch's."""
@@ -67,8 +72,8 @@ def find(client: Redis, scope: Scope, typed: str, *, size: int = 6) -> Found:
         customers=people,
         by=by,
         policies=_policies(client, scope, directory, text, size),
-        quotes=_quotes(client, scope, directory, text),
-        claims=_claims(client, scope, text),
+        quotes=_quotes(client, scope, directory, text, size),
+        claims=_claims(client, scope, directory, text, size),
         places=_places(client, text, size),
     )
 
@@ -77,6 +82,40 @@ def people(client: Redis, typed: str, *, size: int = 50) -> tuple[list[Customer]
     """The customers whom the text finds, and by what of them. Five round trips at most."""
     text = folded(typed)[:LONGEST]
     return _customers(client, text, size) if len(text) >= SHORTEST else ([], {})
+
+
+def everybody(client: Redis, typed: str) -> Iterator[Customer]:
+    """All customers whom the text finds, each once, however many. Three round trips for each 500."""
+    text = folded(typed)[:LONGEST]
+    if len(text) < SHORTEST:
+        return
+    met: set[str] = set()
+    for low, high in _customer_ranges(text):
+        yield from _met_first(
+            met, (each for each in _in_range(client, low, high) if each.id.casefold().startswith(text))
+        )
+    for kind, asked in _asked(text):
+        for words in customers.INDEX.begun(client, kind, asked, EXPORTED):
+            loaded = customers.load(client, [each.member for each in words])
+            fitting = [loaded[each.member] for each in words if _leads(each, loaded.get(each.member))]
+            yield from _met_first(met, fitting)
+
+
+def _in_range(client: Redis, low: int, high: int) -> Iterator[Customer]:
+    cursor = None
+    while True:
+        found = customers.INDEX.page(client, {}, "number", EXPORTED, cursor=cursor, low=low, high=high)
+        yield from customers.load(client, found.members).values()
+        cursor = found.next
+        if cursor is None:
+            return
+
+
+def _met_first(met: set[str], found: Iterable[Customer]) -> Iterator[Customer]:
+    for each in found:
+        if each.id not in met:
+            met.add(each.id)
+            yield each
 
 
 # -- customers
@@ -131,43 +170,62 @@ def _policies(client: Redis, scope: Scope, directory: Directory, text: str, size
         wanted = directory.facets(scope, product=found[1])
         numbered = _by_number(client, policies.INDEX, wanted, _ranges(found[3]), size)
     words: list[Word] = []
-    if re.fullmatch(r"[a-z0-9]{2,17}", text) and scope.products & {"auto"}:
-        (words,) = policies.INDEX.prefixed(client, [("vin", text)], size * _SPARE)
+    if re.fullmatch(r"[a-z0-9]{2,17}", text) and "auto" in scope.products:
+        asked = [("vin", text)]
+        if len(text) >= _SHORTEST_END:
+            asked.append(("vin-end", text[-policies.VIN_END :] if len(text) > policies.VIN_END else text))
+        words = [each for part in policies.INDEX.prefixed(client, asked, size * _SPARE) for each in part]
     if not numbered and not words:
         return []
     loaded = policies.load(
         client, list(dict.fromkeys([*numbered, *(each.member for each in words)])), directory=directory
     )
-    stale = [each for each in words if not _names(each, loaded.get(each.member))]
+    stale = [each for each in words if not _leads_to_vin(each, loaded.get(each.member))]
     if stale:
         _forget(client, policies.INDEX, stale)
-        loaded = {member: each for member, each in loaded.items() if member not in {word.member for word in stale}}
-    rows = [each for each in loaded.values() if scope.sees(each.product, each.branch)]
+    rows = [each for each in loaded.values() if each.id in numbered or _has_vin(each, text)]
+    rows = [each for each in rows if scope.sees(each.product, each.branch)]
     rows.sort(key=lambda each: (len(each.number), each.number) if each.id in numbered else (99, each.number))
     return policies._with_names(client, rows[:size])
 
 
-def _names(word: Word, policy: Policy | None) -> bool:
-    return policy is not None and word.text == folded(policy.vin or "")
+def _leads_to_vin(word: Word, policy: Policy | None) -> bool:
+    return policy is not None and word.text in policies.vin_words(policy.vin).get(word.kind, ())
 
 
-# -- what is found by its whole number
+def _has_vin(policy: Policy, text: str) -> bool:
+    """Whether its VIN begins so, or ends so, or its last characters begin so, as one types them."""
+    whole = folded(policy.vin or "")
+    return whole.startswith(text) or whole.endswith(text) or whole[-policies.VIN_END :].startswith(text)
 
 
-def _quotes(client: Redis, scope: Scope, directory: Directory, text: str) -> list[Quote]:
+# -- quotes and claims
+
+
+def _quotes(client: Redis, scope: Scope, directory: Directory, text: str, size: int) -> list[Quote]:
     found = _NUMBERED.fullmatch(text)
     if not found or not found[2]:
         return []
+    number = found[2] + found[3]
     products = [found[1]] if found[1] else [product for product in keys.PRODUCTS if product in scope.products]
-    number = f"{found[2]}{found[3]}".upper()
-    loaded = quotes.load(client, [f"{product}:{number}" for product in products], directory=directory)
-    return [each for each in loaded.values() if scope.sees(each.product, each.branch)]
+    exact = [f"{product}:{number.upper()}" for product in products]
+    begun: list[str] = []
+    if found[2] == "q":
+        wanted = {} if scope == Scope() and not found[1] else directory.facets(scope, product=found[1])
+        begun = _begun(_by_number(client, quotes.INDEX, wanted, _ranges(found[3]), size), number, size)
+    loaded = quotes.load(client, list(dict.fromkeys([*exact, *begun])), directory=directory)
+    return [each for each in loaded.values() if scope.sees(each.product, each.branch)][:size]
 
 
-def _claims(client: Redis, scope: Scope, text: str) -> list[Claim]:
-    if not re.fullmatch(r"clm[0-9]{1,9}", text):
+def _claims(client: Redis, scope: Scope, directory: Directory, text: str, size: int) -> list[Claim]:
+    """Of every stage. What is another product's is left out once it is read: cells by branch alone are fewer."""
+    found = re.fullmatch(r"clm([0-9]{1,9})", text)
+    if not found:
         return []
-    return [each for each in claims.load(client, [text.upper()]).values() if scope.sees(each.product, each.branch)]
+    wanted = {} if scope.branches is None else {"branch": directory.visible(scope)}
+    begun = _begun(_by_number(client, claims.INDEX, wanted, _ranges(found[1]), size), text, size)
+    loaded = claims.load(client, list(dict.fromkeys([text.upper(), *begun])), directory=directory)
+    return [each for each in loaded.values() if scope.sees(each.product, each.branch)][:size]
 
 
 # -- places
@@ -203,6 +261,13 @@ def _by_number(client: Redis, index: Index, wanted: Wanted, ranges: Sequence[tup
         for (cell,) in index.plan(wanted):
             pipe.zrange(index.key(cell, "number"), low, high, byscore=True, offset=0, num=size)
     return [member for part in answered(pipe) for member in part or ()]
+
+
+def _begun(members: Iterable[str], text: str, size: int) -> list[str]:
+    """Those whose number, as it is written, begins so, the shortest first; some to spare."""
+    numbers = {member: member.rpartition(":")[2].casefold() for member in members}
+    fitting = [member for member, number in numbers.items() if number.startswith(text)]
+    return sorted(fitting, key=lambda each: (len(numbers[each]), numbers[each]))[: size * _SPARE]
 
 
 def _forget(client: Redis, index: Index, stale: Sequence[Word]) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from typing import Any
+from urllib.parse import urlencode
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
@@ -34,46 +34,57 @@ def listing(request: HttpRequest) -> HttpResponse:
 def _listing(request: HttpRequest) -> dict[str, Any]:
     viewer, client = viewer_of(request), redis.client()
     typed = request.GET.get("q", "").strip()[: search.LONGEST]
-    wanted = Filter(agent=params.identifier(request, "agent"))
+    searching = len(typed) >= search.SHORTEST  # among all customers, whomever they prefer
+    wanted = Filter() if searching else Filter(agent=params.identifier(request, "agent"))
     shown: dict[str, Any] = {
         "typed": typed,
         "wanted": wanted,
+        "sort": _sort(request),
         "descending": request.GET.get("order") == "down",
+        "csv": _csv_url(request),
         "total": customers.total(client, Filter()),
         "drifting": customers.total(client, Filter(drifted=True)) if viewer.may("review_drift") else 0,
         "may_edit": viewer.may("edit_customers"),
     }
-    if len(typed) >= search.SHORTEST:
+    if searching:
         rows, by = search.people(client, typed, size=MATCHES)
         return shown | {"rows": [(row, by.get(row.id, "")) for row in rows], "most": MATCHES}
-    page = customers.listing(client, wanted, cursor=params.cursor(request), descending=shown["descending"])
+    page = customers.listing(
+        client, wanted, sort=shown["sort"], cursor=params.cursor(request), descending=shown["descending"]
+    )
     return shown | {"page": page, "rows": [(row, "") for row in page.rows], "pager": web.pager(request, page)}
+
+
+def _sort(request: HttpRequest) -> customers.Sort:
+    return params.choice(request, "sort", customers.SORTS) or "number"  # type: ignore[return-value]
+
+
+def _csv_url(request: HttpRequest) -> str:
+    asked = {name: request.GET[name] for name in ("q", "agent", "sort", "order") if request.GET.get(name)}
+    return f"{reverse('customers_csv')}?{urlencode(asked)}" if asked else reverse("customers_csv")
 
 
 @require_safe
 def csv_file(request: HttpRequest) -> StreamingHttpResponse:
-    """The whole list that the page's filter means, of any length."""
-    wanted = Filter(agent=params.identifier(request, "agent"))
+    """All that the page's search, or its filter in its order, finds, however many."""
+    typed = request.GET.get("q", "").strip()[: search.LONGEST]
+    if len(typed) >= search.SHORTEST:
+        found = search.everybody(redis.client(), typed)
+    else:
+        wanted, descending = Filter(agent=params.identifier(request, "agent")), request.GET.get("order") == "down"
+        found = customers.every(redis.client(), wanted, sort=_sort(request), descending=descending)
     header = (
         "Customer", "Name", "Phone", "E-mail", "Address", "Since", "Risk score", "Preferred agent", "Policies",
         "Total premium, as stored",
     )  # fmt: skip
-    return web.csv_answer(f"customers-{clock.today()}.csv", header, _csv_rows(wanted))
+    return web.csv_answer(f"customers-{clock.today()}.csv", header, map(_csv_row, found))
 
 
-def _csv_rows(wanted: Filter) -> Iterator[Sequence[object]]:
-    """Four round trips for each 500."""
-    client, cursor = redis.client(), None
-    while True:
-        page = customers.listing(client, wanted, cursor=cursor, size=500)
-        for each in page.rows:
-            yield (
-                each.id, each.name, each.phone, each.email, each.address, each.since, each.risk_score, each.agent,
-                each.count, each.total,
-            )  # fmt: skip
-        cursor = page.next
-        if cursor is None:
-            return
+def _csv_row(each: Customer) -> tuple[object, ...]:
+    return (
+        each.id, each.name, each.phone, each.email, each.address, each.since, each.risk_score, each.agent,
+        each.count, each.total,
+    )  # fmt: skip
 
 
 # -- one customer

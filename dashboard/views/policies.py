@@ -31,7 +31,7 @@ def listing(request: HttpRequest) -> HttpResponse:
 def _listing(request: HttpRequest) -> dict[str, Any]:
     viewer, client = viewer_of(request), redis.client()
     wanted = filter_of(request)
-    sort = "expiry" if wanted.by_expiry or request.GET.get("sort") == "expiry" else "number"
+    sort = sort_of(request, wanted)
     descending = request.GET.get("order") == "down"
     page = policies.listing(
         client, viewer.scope, wanted, sort=sort, descending=descending, cursor=params.cursor(request)
@@ -64,6 +64,12 @@ def filter_of(request: HttpRequest) -> Filter:
         within=params.whole(request, "within", -1, 3660),
         week=params.whole(request, "week", 0, 520),
     )
+
+
+def sort_of(request: HttpRequest, wanted: Filter) -> policies.Sort:
+    """How the address wants a list of policies sorted."""
+    asked = params.choice(request, "sort", policies.SORTS)
+    return "expiry" if wanted.by_expiry else asked or "number"  # type: ignore[return-value]
 
 
 def _chips(request: HttpRequest, totals: dict[str, int], wanted: Filter) -> list[web.Chip]:

@@ -24,7 +24,7 @@ from dashboard.repository import agents, audit, claims, jobs, policies
 from dashboard.repository import policy_service as service
 from dashboard.repository.policies import Filter, Policy
 from dashboard.views import params, web
-from dashboard.views.policies import filter_of, own_branch, typed_vin
+from dashboard.views.policies import filter_of, own_branch, sort_of, typed_vin
 
 WEEKS = 13
 """Stretches of seven days that the renewal queue looks ahead: a quarter."""
@@ -296,8 +296,7 @@ def _csv_url(wanted: Filter, past: bool) -> str:
 def csv_file(request: HttpRequest) -> HttpResponseBase:
     """The list with its filter and order, whole, sent while it is read: 500 policies at a time."""
     viewer, wanted = viewer_of(request), filter_of(request)
-    sort: policies.Sort = "expiry" if request.GET.get("sort") == "expiry" else "number"
-    down = request.GET.get("order") == "down"
+    sort, down = sort_of(request, wanted), request.GET.get("order") == "down"
     rows = policies.every(redis.client(), viewer.scope, wanted, sort=sort, descending=down)
     header = ("product", "number", "state", *_FACTS)
     lines = ((row.product, row.number, row.state, *(getattr(row, name) for name in _FACTS)) for row in rows)

@@ -160,6 +160,7 @@ def policy_lists(store: Redis) -> dict[str, Callable[[], Any]]:
     calls["by expiry, downwards"] = lambda: policies.listing(
         store, EVERYTHING, Filter(), sort="expiry", descending=True, size=PAGE
     )
+    calls["by premium"] = lambda: policies.listing(store, DALLAS, Filter(), sort="premium", descending=True, size=PAGE)
     calls["second page"] = lambda: policies.listing(store, EVERYTHING, Filter(), cursor=second, size=PAGE)
     calls["chips"] = lambda: policies.totals(store, EVERYTHING, Filter())
     return calls
@@ -374,11 +375,18 @@ def write_customers(store: Redis, count: int) -> None:
 CUSTOMERS: dict[str, tuple[Callable[[Redis], object], int]] = {
     "the list": (lambda store: customers.listing(store, customers.Filter(), size=PAGE), 4),
     "an agent's": (lambda store: customers.listing(store, customers.Filter(agent="AG001"), size=PAGE), 4),
+    "by total premium": (
+        lambda store: customers.listing(store, customers.Filter(), sort="premium", descending=True, size=PAGE), 4,
+    ),
+    "an agent's by total premium": (
+        lambda store: customers.listing(store, customers.Filter(agent="AG001"), sort="premium", size=PAGE), 4,
+    ),
     "all drift": (lambda store: drift.listing(store, size=PAGE), 9),
     "places": (lambda store: zip_areas.listing(store, sort="risk", size=PAGE), 4),
     "the search": (lambda store: search.find(store, EVERYTHING, "smith"), 10),
     "the search by phone": (lambda store: search.find(store, EVERYTHING, "555-00"), 10),
-}
+    "the search by number": (lambda store: search.find(store, DALLAS, "cust00"), 10),
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", CUSTOMERS)

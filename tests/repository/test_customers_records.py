@@ -7,7 +7,7 @@ from redis import Redis
 
 from dashboard import keys
 from dashboard.errors import Conflict, Invalid
-from dashboard.repository import agents, areas, audit, customers, dossier, payments, policies
+from dashboard.repository import agents, areas, audit, customers, dossier, drift, payments, policies
 from dashboard.repository import store as recording
 from dashboard.repository.agents import Scope
 from dashboard.repository.customers import Filter
@@ -143,6 +143,54 @@ class TestList:
         assert (first.total, second.first) == (7, 4)
         down = customers.listing(store, Filter(), size=3, descending=True)
         assert [row.id for row in down.rows] == made[:-4:-1]
+
+    def test_by_name_the_last_name_leads_and_who_has_none_comes_last(self, store: Redis) -> None:
+        names = ("Ana Ruiz", "Émile Zola", "Zoe Adams", "Ben Adams", "王 小明", "Ana Rueda", "Madonna")
+        made = {name: create(name=name) for name in names}
+        store.set(keys.customer_field("CUST900", "address"), "1 Elm St, Austin TX 78701")
+        areas.refresh(store, "customers", ["CUST900"])
+        wanted = ["Ben Adams", "Zoe Adams", "Madonna", "Ana Rueda", "Ana Ruiz", "Émile Zola", "王 小明"]
+        found = [row.id for row in customers.listing(store, Filter(), sort="name").rows]
+        assert found == [*(made[name] for name in wanted), "CUST900"]
+
+    def test_hundreds_of_one_name_are_paged_through_each_once(self, store: Redis) -> None:
+        for number in range(150):
+            store.set(keys.customer_field(f"CUST{number:03}", "profile"), "John Smith")
+        areas.refresh(store, "customers", [f"CUST{number:03}" for number in range(150)])
+        found = [each.id for each in customers.every(store, Filter(), sort="name")]
+        pages, cursor = [], None
+        while (page := customers.listing(store, Filter(), sort="name", size=20, cursor=cursor)).rows:
+            pages += [row.id for row in page.rows]
+            cursor = page.next
+            if cursor is None:
+                break
+        assert found == pages == [f"CUST{number:03}" for number in range(150)]
+
+    @pytest.mark.parametrize("by", ["a policy", "another tool", "a repair"])
+    def test_by_total_premium_follows_whoever_changes_it(self, store: Redis, by: str) -> None:
+        one, two, three = create(), create(), create()
+        book.policy(customer=one, premium="500")
+        number = book.policy(customer=two, premium="1200.50")
+        if by == "a policy":
+            policies.edit("auto", number, {"premium": "400"}, seen=policies.get(store, "auto", number).seen, by="AG001")
+        else:
+            store.set(keys.customer_field(two, "total_premium"), "400")
+            areas.refresh(store, "customers", [two])
+        wanted = [one, two, three]
+        if by == "a repair":
+            drift.repair(two, by="AG001")
+            wanted = [two, one, three]
+        for agent in (None, "AG001"):
+            rows = customers.listing(store, Filter(agent=agent), sort="premium", descending=True).rows
+            assert [row.id for row in rows] == wanted
+
+    def test_amounts_of_any_size_and_none_have_their_place(self, store: Redis) -> None:
+        totals = {"CUST001": "999999999", "CUST002": "0", "CUST003": "-5", "CUST004": "oops", "CUST005": "0.01"}
+        for number, total in totals.items():
+            store.set(keys.customer_field(number, "total_premium"), total)
+        areas.refresh(store, "customers", [*totals])
+        found = [row.id for row in customers.listing(store, Filter(), sort="premium").rows]
+        assert (found[0], found[-2:]) == ("CUST004", ["CUST005", "CUST001"])
 
     def test_those_who_are_gone_are_taken_out_as_they_are_met(self, store: Redis) -> None:
         made = [create() for _ in range(4)]

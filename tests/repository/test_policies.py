@@ -459,6 +459,20 @@ def test_a_list_is_in_order_of_number_or_expiry_either_way(store: Redis, book: d
     assert listed(store, sort="expiry", descending=True) == by_expiry[::-1]
 
 
+def test_by_premium_a_year_follows_each_change_and_the_unknown_is_lowest(store: Redis, book: dict[str, str]) -> None:
+    for name, premium in (("auto", "900"), ("home", "1200.5"), ("houston", "80"), ("orphan", "oops")):
+        store.set(keys.policy_field(*book[name].split(":"), "premium"), premium)
+    product, number = book["life"].split(":")
+    store.delete(keys.policy_field(product, number, "premium"))
+    store.set(keys.policy_field(product, number, "premium_monthly"), "80")
+    policies.refresh(store, list(book.values()))
+    up = [book[name] for name in ("orphan", "houston", "auto", "life", "home")]
+    assert listed(store, sort="premium") == up
+    assert listed(store, sort="premium", descending=True) == up[::-1]
+    edit(store, book["auto"], premium="5000")
+    assert listed(store, sort="premium", descending=True)[0] == book["auto"]
+
+
 def test_pages_follow_each_other(store: Redis, book: dict[str, str]) -> None:
     first = policies.listing(store, EVERYTHING, Filter(), size=2)
     second = policies.listing(store, EVERYTHING, Filter(), size=2, cursor=first.next)

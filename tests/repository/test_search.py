@@ -102,6 +102,26 @@ class TestPolicies:
         book.policy("home", property_address="1 Elm St, Austin TX 78701")
         assert [each.number for each in search.find(store, ALL, typed).policies] == [number]
 
+    @pytest.mark.parametrize("typed", ["1091", "10918", "109186", "mn109186", "XMN109186"])
+    def test_a_vin_is_found_by_its_last_characters_as_they_are_typed(self, store: Redis, typed: str) -> None:
+        agents.save(store, {"AG001": "dallas"})
+        number = book.policy(vehicle_vin=VIN)
+        book.policy(vehicle_vin="2T3P1RFV0LC100001")
+        assert [each.number for each in search.find(store, ALL, typed).policies] == [number]
+
+    @pytest.mark.parametrize("typed", ["109", "0918", "9x109186", "1091860"])
+    def test_what_is_no_end_of_a_vin_finds_none(self, store: Redis, typed: str) -> None:
+        book.policy(vehicle_vin=VIN)
+        assert not search.find(store, ALL, typed).policies
+
+    def test_a_vins_end_that_was_changed_leads_nowhere_any_more(self, store: Redis) -> None:
+        number = book.policy(vehicle_vin=VIN)
+        store.set(keys.policy_field("auto", number, "vehicle_vin"), "2T3P1RFV0LC100001")
+        areas.refresh(store, "policies", [f"auto:{number}"])
+        assert store.zcard(keys.words("policies", "vin-end")) == 2
+        assert not search.find(store, ALL, "109186").policies
+        assert store.zcard(keys.words("policies", "vin-end")) == 1
+
     def test_only_what_this_person_may_see_is_found(self, store: Redis) -> None:
         agents.save(store, {"AG001": "dallas", "AG002": "houston"})
         mine, theirs = book.policy(vehicle_vin=VIN), book.policy(agent="AG002", vehicle_vin=VIN)
@@ -130,6 +150,75 @@ def test_quotes_claims_and_places_are_found_too(store: Redis) -> None:
         assert [each.id for each in search.find(store, ALL, typed).places] == ["fort_worth:76110"]
 
 
+class TestQuotesAndClaims:
+    @pytest.fixture(autouse=True)
+    def branches(self, store: Redis) -> None:
+        agents.save(store, {"AG001": "dallas", "AG002": "houston"})
+
+    def quotes(self, store: Redis, typed: str, scope: Scope = ALL) -> list[str]:
+        return [each.number for each in search.find(store, scope, typed).quotes]
+
+    def claims(self, store: Redis, typed: str, scope: Scope = ALL) -> list[str]:
+        return [each.number for each in search.find(store, scope, typed).claims]
+
+    def report(self, store: Redis, number: str, agent: str, *, denied: bool = False) -> str:
+        if denied:
+            store.set(keys.claim_field(number, "status"), "DENIED")
+            store.set(keys.claim_field(number, "agent"), agent)
+        else:
+            store.set(keys.claim_temp(number), "Hail - Initial Report - Customer: CUST001", ex=999)
+            store.set(keys.claim_temp_field(number, "agent"), agent, ex=999)
+        areas.refresh(store, "claims", [number])
+        return number
+
+    def test_quotes_are_found_by_the_beginning_of_their_number(self, store: Redis) -> None:
+        made = [book.quote() for _ in range(12)]
+        assert made[0] == "Q001" and made[9] == "Q010"
+        assert self.quotes(store, "q01") == ["Q010", "Q011", "Q012"]
+        assert self.quotes(store, "Q00") == made[:6]
+        assert self.quotes(store, "auto:q01") == ["Q010", "Q011", "Q012"]
+        assert self.quotes(store, "home:q01") == self.quotes(store, "q1") == []
+
+    def test_quotes_of_other_branches_and_products_are_not_found(self, store: Redis) -> None:
+        mine, theirs, life = book.quote(), book.quote(agent="AG002"), book.quote("life")
+        dallas = Scope(frozenset({"dallas"}), frozenset({"auto", "home"}))
+        assert self.quotes(store, "q00", dallas) == self.quotes(store, mine, dallas) == [mine]
+        assert self.quotes(store, theirs, dallas) == self.quotes(store, life, dallas) == []
+
+    def test_a_quote_that_ended_is_found_no_more(self, store: Redis) -> None:
+        number = book.quote()
+        store.delete(keys.quote("auto", number))
+        assert self.quotes(store, "q00") == []
+
+    def test_claims_of_every_stage_are_found_by_the_beginning_of_their_number(self, store: Redis) -> None:
+        self.report(store, "CLM010", "AG001")
+        self.report(store, "CLM011", "AG001", denied=True)
+        self.report(store, "CLM100", "AG001")
+        assert self.claims(store, "clm01") == ["CLM010", "CLM011"]
+        assert self.claims(store, "CLM1") == ["CLM100"]
+        assert self.claims(store, "clm2") == []
+
+    def test_another_branchs_claims_are_not_found_nor_do_they_crowd_out_ones_own(self, store: Redis) -> None:
+        for number in range(60):
+            self.report(store, f"CLM0{number + 10}", "AG002")
+        mine = self.report(store, "CLM098", "AG001")
+        dallas = Scope(frozenset({"dallas"}))
+        assert self.claims(store, "clm0", dallas) == [mine]
+        assert self.claims(store, "clm010", dallas) == []
+        assert len(self.claims(store, "clm0")) == 6
+
+
+def test_a_whole_search_is_read_to_its_end_each_customer_once(store: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(search, "EXPORTED", 10)
+    for number in range(35):
+        write(store, f"CUST{number:03}", "Dallas Smith")
+    write(store, "CUST900", "Ana Ruiz", address="1 Elm St, Austin TX 78701", email="ana@x.com")
+    everybody = [f"CUST{number:03}" for number in range(35)]
+    assert sorted(each.id for each in search.everybody(store, "dallas")) == everybody
+    assert [each.id for each in search.everybody(store, "cust00")] == everybody[:10]
+    assert [each.id for each in search.everybody(store, "d")] == []
+
+
 def test_what_other_tools_wrote_never_breaks_it(store: Redis) -> None:
     store.set(keys.customer_field("CUST001", "profile"), "|||:::")
     store.rpush(keys.customer_field("CUST002", "profile"), "a list")
@@ -150,8 +239,15 @@ def test_the_cost_is_the_same_at_ten_and_at_two_thousand(store: Redis) -> None:
     for number in range(10):
         write(store, f"CUST{number:04}")
     few = {typed: commands(store, typed) for typed in ("smith", "555", "dallas", "cust00", "john.s")}
-    for number in range(10, 2_000):
-        write(store, f"CUST{number:04}")
+    numbers = [f"CUST{number:04}" for number in range(10, 2_000)]
+    address = "456 Oak St, Dallas TX 75201"
+    pipe = store.pipeline(transaction=False)
+    for number in numbers:
+        pipe.set(keys.customer_field(number, "profile"), "John Smith|Phone:555-0123|Email:john.smith@email.com")
+        pipe.set(keys.customer_field(number, "address"), address)
+    pipe.execute()
+    for start in range(0, len(numbers), 500):
+        areas.refresh(store, "customers", numbers[start : start + 500])
     assert {typed: commands(store, typed) for typed in few} == few
     began = time.perf_counter()
     for typed in few:

@@ -94,6 +94,24 @@ class TestList:
         text = b"".join(answer.streaming_content).decode()  # type: ignore[attr-defined]
         assert "CUST001,John Smith" in text and ",=HYPERLINK" not in text and len(text.splitlines()) == 3
 
+    def test_csv_is_what_the_page_shows(self, agent_client: Client, store: Redis, john: str) -> None:
+        """The search, or the filter, in the list's order."""
+        store.set("customer:CUST002:profile", "Ana Ruiz")
+        store.set("customer:CUST002:total_premium", "9000")
+        areas.refresh(store, "customers", ["CUST002"])
+        for query, wanted in (
+            ("q=ruiz", ["CUST002"]), ("q=zzz", []), ("agent=AG001", [john]), ("q=ruiz&agent=AG001", ["CUST002"]),
+            ("sort=premium&order=down", ["CUST002", john]), ("sort=name", ["CUST002", john]),
+            ("sort=name&order=down", [john, "CUST002"]),
+        ):  # fmt: skip
+            page = shown(agent_client, f"/customers/?{query}")
+            link = re.search(r'href="(/customers/csv/[^"]*)"', page)
+            assert bool(link) == bool(wanted), query
+            address = link[1].replace("&amp;", "&") if link else f"/customers/csv/?{query}"
+            lines = b"".join(agent_client.get(address).streaming_content).decode().splitlines()[1:]  # type: ignore[attr-defined]
+            assert [line.partition(",")[0] for line in lines] == wanted, query
+            assert re.findall(r'id="k-(\w+)"', page) == wanted, query
+
 
 class TestWhole:
     def test_every_fact_of_the_document_is_on_one_page(self, agent_client: Client, john: str) -> None:

@@ -284,6 +284,9 @@ class TestFiles:
         far, near = book.policy(expiration_date=day(20)), book.policy(expiration_date=day(10))
         assert [row["number"] for row in self.rows(agent_client, "within=30")] == [near, far]
         assert [row["number"] for row in self.rows(agent_client, "sort=expiry&order=down")] == [far, near]
+        dear = book.policy(premium="9000", expiration_date=day(15))
+        assert self.rows(agent_client, "sort=premium&order=down")[0]["number"] == dear
+        assert [row["number"] for row in self.rows(agent_client, "sort=premium&within=30")] == [near, dear, far]
 
 
 class TestReassign:
