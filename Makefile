@@ -21,8 +21,8 @@ run: $(VENV)/runtime
 	@exec $(BIN)/python manage.py serve
 
 test: lint
-	@$(BIN)/python -m pytest -q -n auto --maxprocesses 4 -m "not (long or browser or fault)" $(TESTS) || [ $$? -eq 5 ]
-	@$(BIN)/python -m pytest -q -n auto --maxprocesses 2 -m $(SLOW) $(TESTS) || [ $$? -eq 5 ]
+	@$(BIN)/python -m pytest -q -n auto --maxprocesses 4 --dist worksteal -m "not (long or browser or fault)" $(TESTS) || [ $$? -eq 5 ]
+	@$(BIN)/python -m pytest -q -n auto --maxprocesses 2 --dist worksteal -m $(SLOW) $(TESTS) || [ $$? -eq 5 ]
 
 long: $(VENV)/tests
 	@$(BIN)/python -m pytest -q -m long $(TESTS)

@@ -9,6 +9,8 @@ import pytest
 from django.contrib.auth import get_user_model
 from django.core.management import CommandError, call_command
 from redis import Redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from dashboard import accounts, clock, keys, sample, things
 from dashboard.repository import archive, claims, lockouts, metrics, periods, policies, quotes, security, sessions
@@ -356,7 +358,7 @@ def test_force_adds_it_beside_what_is_there_and_replaces_nothing(store: Redis, d
 
 
 def test_no_store_is_one_clear_line(db: None, settings: object, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dashboard.management.store.redis.client", lambda: Redis(port=1, socket_connect_timeout=1))
+    monkeypatch.setattr("dashboard.management.store.redis.client", lambda: Redis(port=1, retry=Retry(NoBackoff(), 0)))
     monkeypatch.setattr("dashboard.management.store.store_running", _nothing)
     with pytest.raises(CommandError, match="does not answer"):
         run()
