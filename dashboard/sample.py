@@ -19,6 +19,7 @@ from dashboard.things import (
     Findings,
     History,
     Loss,
+    Payout,
     Thing,
     Written,
     announce,
@@ -28,9 +29,14 @@ from dashboard.things import (
     device_session,
     figure_keys,
     investigated_claim,
+    lapsed_claim,
+    lapsed_quote,
     open_quote,
+    paid_claim,
     portal_session,
+    reopened_claim,
     reported_claim,
+    waiting_claim,
     workstation_session,
     write,
 )
@@ -271,6 +277,21 @@ _UNDER_WAY = (
 )  # fmt: skip
 
 
+_LAPSED_QUOTES = (
+    # product, number, hours ago, facts
+    ("auto", "Q013", 3.4, {
+        "customer": "CUST003", "agent": "AG002", "risk_level": "HIGH", "vehicle": "2022 Dodge Charger R/T",
+        "premium": "3180"}),
+    ("home", "Q014", 26.0, {
+        "customer": "CUST007", "agent": "AG003", "risk_level": "LOW", "premium": "1260",
+        "property_address": "2920 Stadium Dr, Fort Worth TX 76109", "property_value": "318000",
+        "coverage_type": "FULL_REPLACEMENT", "deductible": "1500"}),
+    ("life", "Q015", 50.5, {
+        "customer": "CUST001", "agent": "AG001", "risk_level": "MEDIUM", "premium_monthly": "54",
+        "coverage_amount": "400000", "term_years": "25", "medical_exam_required": "yes"}),
+)  # fmt: skip
+
+
 def _quotes(now: datetime) -> Iterator[Thing]:
     """The document's own begin now, with its lifetimes; the others began a while ago, so that every age is seen."""
     civic = {"customer": "CUST004", "vehicle": "Honda Civic 2023", "premium": "950", "agent": "AG001"}
@@ -288,6 +309,8 @@ def _quotes(now: datetime) -> Iterator[Thing]:
     for product, number, life, age, facts in _UNDER_WAY:
         created = {"created": clock.iso(now - timedelta(seconds=age))}
         yield open_quote(now, product, number, life=life, age=age, facts=facts | created)
+    for product, number, hours, facts in _LAPSED_QUOTES:
+        yield lapsed_quote(now, product, number, hours=hours, facts=facts)
 
 
 def _life_quote(now: datetime) -> Thing:
@@ -331,6 +354,11 @@ _REPORTED = (
         Loss("CLM008", "Rear-End Collision", "auto:100004", "CUST004", "AG002", 2_150, "US-59 at Kirby Dr, Houston TX"),
         1.2,
     ),
+    # Its record ends within the hour: escalated, and listed as lapsed when nobody takes it up.
+    (
+        Loss("CLM014", "Broken Windshield", "auto:100002", "CUST002", "AG001", 640, "I-635 at Preston Rd, Dallas TX"),
+        6.965,
+    ),
 )
 _INVESTIGATED = (
     (Loss("CLM004", "Kitchen Fire", "home:200003", "CUST009", "AG003", 18_700, "3108 Hemphill St, Fort Worth TX"),
@@ -345,6 +373,17 @@ _APPROVED = (
     (Loss("CLM007", "Water Leak", "home:200002", "CUST005", "AG001", 5_100, "2210 Swiss Ave, Dallas TX"),
      Findings("ADJ002", 31, 0), 23, 4_650),
 )  # fmt: skip
+_WAITING = Loss(
+    "CLM009", "Intersection Collision", "auto:100003", "CUST003", "AG002", 8_600, "Main St at Bell St, Houston TX"
+)
+_PAID = (
+    (Loss("CLM010", "Burst Pipe", "home:200002", "CUST005", "AG001", 3_050, "2210 Swiss Ave, Dallas TX"),
+     Findings("ADJ002", 14, 0), Payout("TXN002", 2_850, 9)),
+    (Loss("CLM011", "Parking Lot Collision", "auto:100002", "CUST002", "AG001", 1_420, "NorthPark Center, Dallas TX"),
+     Findings("ADJ001", 6, 1), Payout("TXN003", 1_310, 52, closed=45)),
+)  # fmt: skip
+_REOPENED = Loss("CLM012", "Flooded Street", "auto:100004", "CUST004", "AG002", 4_300, "Braeswood Blvd, Houston TX")
+_LAPSED = Loss("CLM013", "Scratched Door", "auto:100005", "CUST006", "AG003", 700, "Park Place Ave, Fort Worth TX")
 _THEFT = Loss("CLM002", "Theft From Vehicle", "auto:100003", "CUST003", "AG002", 1_900, "Westheimer Rd, Houston TX")
 
 
@@ -365,6 +404,12 @@ def _claims(now: datetime) -> Iterator[Thing]:
         yield decided_claim(now, loss, findings, days=days, paid=paid)
     reason = "No comprehensive cover on this policy"
     yield decided_claim(now, _THEFT, Findings("ADJ003", 3, 0), days=34, reason=reason)
+    yield waiting_claim(now, _WAITING, Findings("ADJ003", 18, 3), proposed=7_300, by="AG002", hours=5)
+    for loss, findings, payout in _PAID:
+        yield paid_claim(now, loss, findings, payout, by="SUP001")
+    words = "The customer sent the meteorological report"
+    yield reopened_claim(now, _REOPENED, Findings("ADJ003", 8, 1), reason=words, days=2)
+    yield lapsed_claim(now, _LAPSED, days=3)
 
 
 # -- figures, lines 224-256
@@ -458,11 +503,25 @@ def _records(now: datetime) -> Iterator[Thing]:
         {keys.access_audit("CUST001", stamp): f"Viewed by AG001 at {clock.iso(now)}"},
         at + 90 * clock.DAY,
     )
-    # Seven years are a date, leap days and all.
-    kept_until = datetime.combine(clock.years_later(now.date(), 7), now.time(), now.tzinfo)
-    yield Thing(
-        "records",
-        {keys.payment_audit("TXN001"): f"Customer: CUST001 | Amount: 1200 | Date: {now:%Y-%m-%d}"},
-        clock.ms(kept_until),
-    )
+    yield _payment(now, "TXN001", "CUST001", 1_200)
+    for loss, _, payout in _PAID:
+        told = f"Claim: {loss.number} | By: {loss.agent}"
+        paid = now - timedelta(days=payout.days)
+        yield _payment(paid, payout.transaction, loss.customer, payout.amount, told)
+    for transaction, customer, amount, days in _PREMIUMS:
+        yield _payment(now - timedelta(days=days), transaction, customer, amount)
     yield Thing("records", {keys.compliance_review("auto", "100001"): "Pending regulatory review"}, at + 30 * clock.DAY)
+
+
+_PREMIUMS = (
+    # transaction, customer, dollars, days ago
+    ("TXN004", "CUST002", 1_085, 27), ("TXN005", "CUST004", 1_310, 12), ("TXN006", "CUST009", 1_215, 88),
+)  # fmt: skip
+
+
+def _payment(at: datetime, transaction: str, customer: str, amount: int, told: str = "") -> Thing:
+    # Seven years are a date, leap days and all.
+    until = datetime.combine(clock.years_later(at.date(), 7), at.time(), at.tzinfo)
+    text = f"Customer: {customer} | Amount: {amount} | Date: {at:%Y-%m-%d}"
+    values = {keys.payment_audit(transaction): f"{text} | {told}" if told else text}
+    return Thing("records", values, clock.ms(until))

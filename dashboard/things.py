@@ -9,7 +9,7 @@ import json
 import math
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from random import Random
@@ -17,7 +17,17 @@ from random import Random
 from redis import Redis
 
 from dashboard import clock, keys
-from dashboard.repository import archive, areas, audit, metrics, periods, reindex
+from dashboard.repository import (
+    archive,
+    areas,
+    audit,
+    claim_records,
+    claim_snapshots,
+    lapsed,
+    metrics,
+    periods,
+    reindex,
+)
 from dashboard.repository.periods import Period
 from dashboard.repository.values import dollars
 
@@ -172,6 +182,14 @@ def _root(product: str, facts: Mapping[str, str]) -> str:
     return f"{subject} - Customer: {facts['customer']} - Premium: {price}"
 
 
+def lapsed_quote(now: datetime, product: str, number: str, *, hours: float, facts: Mapping[str, str]) -> Thing:
+    """A quote that nobody took, expired so many hours ago: what is kept of it."""
+    ended = clock.ms(now - timedelta(hours=hours))
+    kept = {**facts, "summary": _root(product, facts), "how": "expired", "ended": str(ended), "deadline": str(ended)}
+    values = {keys.quote_snapshot(product, number): kept}
+    return Thing("lapsed quotes", values, ended + lapsed.KEPT, traces=keys.quote_keys(product, number))
+
+
 # -- sessions
 
 
@@ -278,6 +296,77 @@ def decided_claim(
         facts |= {"approval_date": at, "final_amount": str(paid)}
     values = {keys.claim_field(loss.number, name): value for name, value in facts.items()}
     return claim(loss.number, None, values | _investigation(loss, findings, "CLOSED"))
+
+
+@dataclass(frozen=True)
+class Payout:
+    """A claim's payment: its transaction, dollars, and how many days ago; `closed`: days since it was closed, too."""
+
+    transaction: str
+    amount: int
+    days: int
+    closed: int | None = None
+
+
+def waiting_claim(now: datetime, loss: Loss, findings: Findings, *, proposed: int, by: str, hours: int) -> Thing:
+    """Proposed so many hours ago, above the authority of whoever proposed it: it waits for a supervisor."""
+    assigned = now - timedelta(days=5)
+    investigation = {
+        "status": claim_records.AWAITING,
+        "assigned_date": clock.iso(assigned),
+        "proposed_amount": str(proposed),
+        "proposed_by": by,
+        "proposed_date": clock.iso(now - timedelta(hours=hours)),
+    }
+    values = investigated_claim(now, loss, findings, days=5).values
+    fields = {keys.investigation_field(loss.number, name): value for name, value in investigation.items()}
+    return claim(loss.number, clock.ms(assigned) + 30 * clock.DAY, {**_texts(values), **fields})
+
+
+def paid_claim(now: datetime, loss: Loss, findings: Findings, payout: Payout, *, by: str) -> Thing:
+    """Approved three days before it was paid in full; closed where the payout says so."""
+    approved = decided_claim(now, loss, findings, days=payout.days + 3, paid=payout.amount)
+    status = "PAID" if payout.closed is None else "CLOSED"
+    facts = {
+        "details": f"{loss.what} - Policy: {loss.policy} - Amount: ${payout.amount:,} - Status: {status}",
+        "status": status,
+        "approved_by": by,
+        "paid_amount": str(payout.amount),
+        "paid_date": clock.iso(now - timedelta(days=payout.days)),
+        "payment": payout.transaction,
+    }
+    if payout.closed is not None:
+        facts["closed_date"] = clock.iso(now - timedelta(days=payout.closed))
+    fields = {keys.claim_field(loss.number, name): value for name, value in facts.items()}
+    return claim(loss.number, None, {**_texts(approved.values), **fields})
+
+
+def reopened_claim(now: datetime, loss: Loss, findings: Findings, *, reason: str, days: int) -> Thing:
+    """Denied once, and taken up again so many days ago: it is to be decided anew, and its record stays."""
+    facts = {
+        **_known(loss, now - timedelta(days=days + 30)),
+        "details": f"{loss.what} - Policy: {loss.policy} - Status: {claim_records.REOPENED}",
+        "status": claim_records.REOPENED,
+        "adjuster": findings.adjuster,
+        "reopened_date": clock.iso(now - timedelta(days=days)),
+        "reopened_reason": reason,
+    }
+    values = {keys.claim_field(loss.number, name): value for name, value in facts.items()}
+    return claim(loss.number, None, values | _investigation(loss, findings, claim_records.IN_PROGRESS))
+
+
+def lapsed_claim(now: datetime, loss: Loss, *, days: float) -> Thing:
+    """Reported, and ended undecided so many days ago: its snapshot is what is left."""
+    ended = now - timedelta(days=days)
+    facts = _report(loss, ended - timedelta(days=7))
+    record = claim_records.Record(loss.number, dict(facts), {})
+    deadline = clock.ms(ended)
+    kept = {keys.claim_snapshot(loss.number): claim_snapshots.fields(record, deadline)}
+    return replace(claim(loss.number, deadline + claim_snapshots.KEPT, {}), values=kept)
+
+
+def _texts(values: Mapping[str, Value]) -> dict[str, str]:
+    return {name: value for name, value in values.items() if isinstance(value, str)}
 
 
 def _known(loss: Loss, happened: datetime) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
+from decimal import Decimal
 from io import StringIO
 
 import pytest
@@ -13,7 +14,18 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from dashboard import accounts, clock, keys, sample, things
-from dashboard.repository import archive, claims, lockouts, metrics, periods, policies, quotes, security, sessions
+from dashboard.repository import (
+    archive,
+    claims,
+    lapsed,
+    lockouts,
+    metrics,
+    periods,
+    policies,
+    quotes,
+    security,
+    sessions,
+)
 from dashboard.repository import store as recording
 from dashboard.repository.agents import Scope
 from dashboard.repository.reindex import reconcile
@@ -132,7 +144,8 @@ def test_every_key_has_the_type_and_a_lifetime_where_the_catalogue_says_so(loade
         found = keys.parse(name)
         assert found, name
         assert loaded.type(name) == found.family.kind, name
-        decided = found.parts.get("claim") in ("CLM001", "CLM002", "CLM007")
+        stays = ("CLM001", "CLM002", "CLM007", "CLM010", "CLM011", "CLM012")
+        decided = found.parts.get("claim") in stays
         if not name.startswith("dash:"):
             assert (loaded.ttl(name) > 0) == (found.family.lives is not None and not decided), name
 
@@ -175,8 +188,14 @@ def test_figures_of_departments_and_agents_add_up_to_the_companys(loaded: Redis)
 def test_lists_show_all_of_it(loaded: Redis) -> None:
     assert policies.listing(loaded, ALL, policies.Filter()).total == 12
     assert quotes.listing(loaded, ALL, quotes.Filter()).total == 12
-    stages = {column.stage: column.total for column in claims.pipeline(loaded, ALL, claims.Filter()) if column.total}
-    assert stages == {"reported": 3, "investigating": 2, "approved": 2, "denied": 1}
+    stages = {column.stage: column.total for column in claims.pipeline(loaded, ALL, claims.Filter())}
+    assert stages == {
+        "reported": 4, "investigating": 3, "waiting": 1, "approved": 2, "paid": 1, "denied": 1, "closed": 1,
+    }  # fmt: skip
+    assert claims.counts(loaded, ALL, claims.Filter(), claims.LAPSED) == {"lapsed": 1}
+    assert claims.escalations(loaded, ALL) == claims.Escalations(critical=1, urgent=2)
+    assert [load.adjuster for load in claims.workloads(loaded)] == ["ADJ001", "ADJ002", "ADJ003"]
+    assert [row.number for row in lapsed.listing(loaded, ALL, lapsed.Filter()).rows] == ["Q013", "Q014", "Q015"]
     assert sessions.listing(loaded, sessions.Filter()).total == 9
     assert [lock.account for lock in security.locks(loaded).rows] == ["CUST001"]
     assert policies.expiring(loaded, ALL).total == 3
@@ -190,6 +209,18 @@ def test_nothing_in_it_is_unreadable_to_the_pages(loaded: Redis) -> None:
         *sessions.listing(loaded, sessions.Filter()).rows,
     ]
     assert [row.problems for row in rows if row.problems] == []
+
+
+def test_a_claim_of_each_stage_can_be_carried_on(loaded: Redis) -> None:
+    claims.approve("CLM009", Decimal(7_300), by="SUP001")
+    claims.close("CLM010", by="AG001")
+    claims.reopen("CLM011", "Another bill", by="SUP001")
+    claims.deny("CLM012", "The same as before", by="AG002")
+    claims.restore("CLM013", by="AG003")
+    claims.assign("CLM014", "ADJ001", by="AG001")
+    stages = [claims.get(loaded, f"CLM{number:03}").stage for number in range(9, 15)]
+    assert stages == ["approved", "closed", "investigating", "denied", "reported", "investigating"]
+    assert claims.get(loaded, "CLM012").deadline is None
 
 
 def test_quotes_of_every_age_are_on_the_board(loaded: Redis) -> None:
@@ -211,8 +242,8 @@ def test_the_index_is_what_reindexing_makes_of_it(loaded: Redis) -> None:
 def test_new_numbers_go_on_behind_those_of_the_sample(loaded: Redis) -> None:
     assert recording.next_number("policy-auto", 100_001) == 100_008
     assert recording.next_number("policy-home", 200_001) == 200_004
-    assert recording.next_number("quote", 1) == 13
-    assert recording.next_number("claim", 1) == 9
+    assert recording.next_number("quote", 1) == 16
+    assert recording.next_number("claim", 1) == 15
 
 
 # -- loading it again

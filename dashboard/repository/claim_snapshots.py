@@ -90,11 +90,15 @@ def seal(record: Record) -> str:
 def keep(to: Recorder, record: Record, deadline: int | None, *, without: Sequence[str] = ()) -> None:
     """Record the commands that keep the undecided record's facts; `without` are keys that a step of ours took away."""
     name = keys.claim_snapshot(record.number)
-    facts = {_place(record.number, key): value for key, value in _facts(record).items()}
-    facts |= {_SEAL: seal(record), _DEADLINE: str(deadline or "")}
-    to.record("HSET", name, *(part for pair in facts.items() for part in pair))
+    to.record("HSET", name, *(part for pair in fields(record, deadline).items() for part in pair))
     to.record("HDEL", name, _GONE, *(_place(record.number, key) for key in without))
     to.record("PEXPIREAT", name, (deadline or clock.now_ms()) + KEPT)
+
+
+def fields(record: Record, deadline: int | None) -> dict[str, str]:
+    """What is kept of a record, as the hash has it."""
+    facts = {_place(record.number, key): value for key, value in _facts(record).items()}
+    return {**facts, _SEAL: seal(record), _DEADLINE: str(deadline or "")}
 
 
 def drop(to: Recorder, number: str) -> None:
