@@ -405,8 +405,17 @@ metric_agents = Family(
     "Agents that have a figure in that day, week, month or quarter.", rebuilt=True,
 )  # fmt: skip
 metric_parts = Family(
-    "dash:parts:{span}:{cell}", "hash", (DAY, METRIC_RETENTION["quarterly"] + _PERIOD_LENGTH["quarterly"]),
-    "What a period's ratios are made of, for `company`, `product=auto` or `agent=AG001`; ends with its figures.",
+    "dash:parts:{span}", "hash", (DAY, METRIC_RETENTION["quarterly"] + _PERIOD_LENGTH["quarterly"]),
+    "What a period's ratios are made of, as `agent=AG001:claims_decided`; ends with its figures.",
+)  # fmt: skip
+decision = Family(
+    "dash:decision:{claim}", "hash", None,
+    "A claim's decision as the figures have it: what was approved, of which product, for whom.",
+)  # fmt: skip
+ending = Family(
+    "dash:ending:{product}:{number}", "string",
+    (METRIC_RETENTION["quarterly"], METRIC_RETENTION["quarterly"] + _PERIOD_LENGTH["quarterly"]),
+    "A policy's cancellation or lapse as the figures have it: day and agent, as JSON; ends with its quarter's.",
 )  # fmt: skip
 archive = Family(
     "dash:archive:{span}", "hash", None,

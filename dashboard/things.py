@@ -458,18 +458,15 @@ class History:
 
 
 def figure_keys(period: Period, amounts: Amounts) -> tuple[dict[str, int], dict[str, dict[str, int]]]:
-    """Amounts by key: the counters, and the parts of ratios as hashes."""
+    """Amounts by key: the counters; and the parts of ratios as a hash."""
     counters = {
         metrics.names_of(period, owner)[name]: amount
         for owner, found in amounts.items()
         for name, amount in found.items()
         if name in metrics.COUNTERS
     }
-    parts = {
-        keys.metric_parts(period.name, owner): {name: found[name] for name in metrics.PARTS if name in found}
-        for owner, found in amounts.items()
-    }
-    return counters, {name: found for name, found in parts.items() if found}
+    parts = metrics.part_fields(amounts)
+    return counters, {keys.metric_parts(period.name): parts} if parts else {}
 
 
 def _archive_of(period: Period, amounts: Amounts) -> Thing:

@@ -42,12 +42,13 @@ def close(period: Period, *, by: str, token: str | None = None) -> bool:
     """Freeze a period's figures. Whether this call did it: False when it was closed before, by whomever.
 
     Raises Conflict while the period (and the minute behind it) runs, and where nothing was recorded in it. The archive
-    is watched: of two that close at once, one EXEC is refused, reads again and finds it closed. Six round trips.
+    is watched: of two that close at once, one EXEC is refused, reads again and finds it closed. So are the parts: what is
+    taken back meanwhile (`metrics.correct`, which watches the archive) is frozen as it is then. Six round trips.
     """
 
     def action(draft: Change) -> bool:
         name = keys.archive(period.name)
-        draft.watch(name)
+        draft.watch(name, keys.metric_parts(period.name))
         draft.require("hash", [name])
         if draft.client.hexists(name, CLOSED):
             return False
@@ -101,8 +102,7 @@ def _with_figures(client: Redis, waiting: Sequence[Period]) -> list[Period]:
     pipe = client.pipeline(transaction=False)
     for period in waiting:
         names = [name for owner in owners for name in metrics.names_of(period, owner).values()]
-        parts = [keys.metric_parts(period.name, owner) for owner in owners]
-        pipe.exists(*names, *parts, keys.metric_agents(period.name))
+        pipe.exists(*names, keys.metric_parts(period.name), keys.metric_agents(period.name))
     return [period for period, there in zip(waiting, pipe.execute(), strict=True) if there]
 
 
@@ -142,6 +142,14 @@ def everything(client: Redis, kind: Kind) -> Iterator[Statement]:
         found = _statement(period, owners, [kept.get(name) for name in (CLOSED, *owners)] if kept else None)
         if found.closed:
             yield found
+
+
+def preceding(client: Redis, oldest: Period, owners: Sequence[str]) -> Statement:
+    """The period before the oldest of a trend, of which that one's growth is made: its revenue, from the archive, else
+    as it still stands. Three round trips, whatever the number of owners.
+    """
+    agents = [owner.partition("=")[2] for owner in owners if owner.startswith("agent=")]
+    return metrics.statement(client, oldest.before, agents=agents, only=("revenue",))
 
 
 def leading_agents(client: Redis, kind: Kind, metric: str, *, most: int) -> tuple[list[str], int]:

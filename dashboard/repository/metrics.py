@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import ROUND_HALF_UP, Decimal
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from redis import Redis
 
@@ -24,6 +24,8 @@ from dashboard.repository import periods
 from dashboard.repository.periods import Period
 from dashboard.repository.store import Change
 from dashboard.repository.values import Problem, Raw, Reader, Wrong, amount, answered, plain, read_strings
+
+T = TypeVar("T")
 
 Counter = Literal["policies_sold", "revenue", "claims_filed", "quotes_generated", "customer_acquisition"]
 Ratio = Literal["claims_ratio", "growth_rate", "customer_retention"]
@@ -184,17 +186,15 @@ class Statement:
 
 
 def day(client: Redis, on: date, *, agents: Sequence[str] = ()) -> Statement:
-    """The day's figures, for these agents. One round trip for the figures, two where some are missing, one more for
-    parts and archive.
-    """
+    """The day's figures, for these agents. Four round trips at most, as `statement` has them."""
     return statement(client, periods.of("daily", on), agents=agents)
 
 
 def statement(
     client: Redis, period: Period, *, agents: Sequence[str] = (), only: Sequence[Metric] = METRICS
 ) -> Statement:
-    """The period's figures (or some `only`), for these agents: the archive's where it is closed. Four round trips at
-    most, however many agents.
+    """The period's figures (or some `only`), for these agents: the archive's where it is closed. Four round trips with a
+    command each, however many agents; two round trips more where a figure has another type.
     """
     owners = [COMPANY, *(f"product={product}" for product in keys.PRODUCTS), *(f"agent={agent}" for agent in agents)]
     standing = _standing(client, period, owners, only)
@@ -227,19 +227,25 @@ def archived_agents(client: Redis, period: Period) -> set[str]:
 def _standing(client: Redis, period: Period, owners: Sequence[str], only: Sequence[Metric]) -> dict[str, Figures]:
     names = {owner: names_of(period, owner, only) for owner in owners}
     values = read_strings(client, [name for each in names.values() for name in each.values()])
-    parts = _parts(client, period, owners)
-    return {owner: _figures(values, names[owner], parts[owner]) for owner in owners}
+    parts = _parts(client, period, owners) if set(only) & set(RATIOS) else {}
+    return {owner: _figures(values, names[owner], parts.get(owner, {})) for owner in owners}
 
 
 def _parts(client: Redis, period: Period, owners: Sequence[str]) -> dict[str, dict[str, Decimal]]:
-    """One round trip. What is no amount is left out: it is ours, and a repair is to count anew."""
-    pipe = client.pipeline(transaction=False)
-    for owner in owners:
-        pipe.hmget(keys.metric_parts(period.name, owner), PARTS)
-    return {
-        owner: _amounts(dict(zip(PARTS, held or (), strict=False)), PARTS)
-        for owner, held in zip(owners, answered(pipe), strict=True)
-    }
+    """One round trip and one command. What is no amount is left out: it is ours, and a repair is to count anew."""
+    fields = [_part_field(owner, part) for owner in owners for part in PARTS]
+    (held,) = answered(client.pipeline(transaction=False).hmget(keys.metric_parts(period.name), fields))
+    found = dict(zip(fields, held or [None] * len(fields), strict=True))
+    return {owner: _amounts({part: found[_part_field(owner, part)] for part in PARTS}, PARTS) for owner in owners}
+
+
+def part_fields(rows: Mapping[str, Mapping[str, T]]) -> dict[str, T]:
+    """The fields of a period's parts, `agent=AG001:claims_decided`, from the parts by owner."""
+    return {_part_field(owner, part): row[part] for owner, row in rows.items() for part in PARTS if part in row}
+
+
+def _part_field(owner: str, part: str) -> str:
+    return f"{owner}:{part}"
 
 
 def _archived(client: Redis, period: Period, owners: Sequence[str]) -> dict[str, str | None]:
@@ -299,25 +305,59 @@ def add(
     deadline. Two round trips, for the look before the leap: INCR on a value that another tool broke would fail in the
     middle of EXEC, so such a figure is left as it is.
     """
+    _add(change, [periods.current(kind) for kind in periods.KINDS], amounts, product, agent)
+
+
+def correct(
+    change: Change,
+    amounts: Mapping[Counter | Part, Decimal | int],
+    *,
+    on: date,
+    product: str | None,
+    agent: str | None,
+) -> None:
+    """Take back what was counted on a day (amounts below zero), or count it for that day again: in those of its periods
+    that still have figures and are not closed. What is frozen stays as it is; the archives are watched, so that one that
+    is closed meanwhile is left alone, too. Four round trips.
+    """
+    now = clock.now_ms()
+    of_day = [period for kind in periods.KINDS if (period := periods.of(kind, on)).deadline > now]
+    if not of_day:
+        return
+    change.watch(*(keys.archive(period.name) for period in of_day))
+    pipe = change.client.pipeline(transaction=False)
+    for period in of_day:
+        pipe.hexists(keys.archive(period.name), CLOSED)
+    still_open = [period for period, closed in zip(of_day, answered(pipe), strict=True) if not closed]
+    if still_open:
+        _add(change, still_open, amounts, product, agent)
+
+
+def _add(
+    change: Change,
+    spans: Sequence[Period],
+    amounts: Mapping[Counter | Part, Decimal | int],
+    product: str | None,
+    agent: str | None,
+) -> None:
     owners = [COMPANY]
     if product in keys.PRODUCTS:
         owners.append(f"product={product}")
     if agent and keys.is_identifier(agent):
         owners.append(f"agent={agent}")
-    running = [periods.current(kind) for kind in periods.KINDS]
-    _raise_counters(change, running, owners, {name: by for name, by in amounts.items() if name in COUNTERS})
-    _raise_parts(change, running, owners, {name: by for name, by in amounts.items() if name in PARTS})
+    _raise_counters(change, spans, owners, {name: by for name, by in amounts.items() if name in COUNTERS})
+    _raise_parts(change, spans, owners, {name: by for name, by in amounts.items() if name in PARTS})
     if len(owners) > 1 and owners[-1].startswith("agent="):
-        _list_agent(change, running, agent or "")
+        _list_agent(change, spans, agent or "")
     change.event("metrics")
 
 
 def _raise_counters(
-    change: Change, running: Sequence[Period], owners: Sequence[str], amounts: Mapping[str, Decimal | int]
+    change: Change, spans: Sequence[Period], owners: Sequence[str], amounts: Mapping[str, Decimal | int]
 ) -> None:
     raised = [
         (names_of(period, owner)[metric], by, period.deadline)
-        for period in running
+        for period in spans
         for owner in owners
         for metric, by in amounts.items()
     ]
@@ -329,27 +369,27 @@ def _raise_counters(
 
 
 def _raise_parts(
-    change: Change, running: Sequence[Period], owners: Sequence[str], amounts: Mapping[str, Decimal | int]
+    change: Change, spans: Sequence[Period], owners: Sequence[str], amounts: Mapping[str, Decimal | int]
 ) -> None:
     if not amounts:
         return
-    hashes = [(keys.metric_parts(period.name, owner), period.deadline) for period in running for owner in owners]
+    raised = {_part_field(owner, part): by for owner in owners for part, by in amounts.items()}
     pipe = change.client.pipeline(transaction=False)
-    for name, _ in hashes:
-        pipe.hmget(name, list(amounts))
-    for (name, deadline), held in zip(hashes, answered(pipe), strict=True):
+    for period in spans:
+        pipe.hmget(keys.metric_parts(period.name), list(raised))
+    for period, held in zip(spans, answered(pipe), strict=True):
         if held is None:
             continue
-        for (part, by), value in zip(amounts.items(), held, strict=True):
-            if _can_grow(value, by):
-                command = "HINCRBYFLOAT" if isinstance(by, Decimal) else "HINCRBY"
-                change.record(command, name, part, _step(by))
-        change.expire_at(deadline, name)
+        name = keys.metric_parts(period.name)
+        for (field_, by), value in zip(raised.items(), held, strict=True):
+            if _can_grow(value, by) and not _falls_below_nothing(value, by):
+                change.record("HINCRBYFLOAT" if isinstance(by, Decimal) else "HINCRBY", name, field_, _step(by))
+        change.expire_at(period.deadline, name)
 
 
-def _list_agent(change: Change, running: Sequence[Period], agent: str) -> None:
+def _list_agent(change: Change, spans: Sequence[Period], agent: str) -> None:
     """Another tool's value in the list's place is left alone: the list is a hint. One round trip."""
-    lists = {keys.metric_agents(period.name): period.deadline for period in running}
+    lists = {keys.metric_agents(period.name): period.deadline for period in spans}
     pipe = change.client.pipeline(transaction=False)
     for name in lists:
         pipe.type(name)
@@ -383,16 +423,54 @@ def add_decision(
     reported: datetime | None = None,
 ) -> None:
     """Count a claim decided now: what was approved, and how long it took since it was `reported`, else since when its
-    history tells that it was. Four round trips.
+    history tells that it was. Five round trips.
+
+    A claim that was decided before, and reopened, counts once: as decided, and in the closing time, with its first
+    decision. Of the amount the difference counts now; what went to another agent's figures is taken out of theirs.
+    The claim's own keys are watched by whoever decides, so two decisions cannot both find the same one before.
     """
-    amounts: dict[Counter | Part, Decimal | int] = {"claims_decided": 1}
-    if paid is not None:
-        amounts["claims_approved"] = paid
-    since = clock.ms(reported) if reported else _reported(change.client, claim)
+    before = _counted(change, claim)
+    amounts: dict[Counter | Part, Decimal | int] = {} if before else {"claims_decided": 1}
+    former = before.approved if before else Decimal(0)
+    if before and former and (before.product, before.agent) != (product or None, agent):
+        add(change, {"claims_approved": -former}, product=before.product, agent=before.agent)
+        former = Decimal(0)
+    if paid is not None or former:
+        amounts["claims_approved"] = (paid or Decimal(0)) - former
+    since = None if before else clock.ms(reported) if reported else _reported(change.client, claim)
     if since is not None:
         hours = Decimal(max(clock.now_ms() - since, 0)) / clock.HOUR
         amounts |= {"claims_timed": 1, "closing_hours": hours.quantize(Decimal("0.001"))}
-    add(change, amounts, product=product or None, agent=agent)
+    if any(amounts.values()):
+        add(change, amounts, product=product or None, agent=agent)
+    _keep_counted(change, claim, Decision(paid or Decimal(0), product or None, agent))
+
+
+@dataclass(frozen=True)
+class Decision:
+    """A claim's decision as it was counted: dollars approved (0 for a denied one), and for whom."""
+
+    approved: Decimal
+    product: str | None
+    agent: str | None
+
+
+def _counted(change: Change, claim: str) -> Decision | None:
+    """One round trip, and one to watch."""
+    name = keys.decision(claim)
+    change.watch(name)
+    (kept,) = answered(change.client.pipeline(transaction=False).hgetall(name))
+    approved = amount((kept or {}).get("approved", ""))
+    if approved is None:
+        return None
+    return Decision(approved, kept.get("product") or None, kept.get("agent") or None)
+
+
+def _keep_counted(change: Change, claim: str, decision: Decision) -> None:
+    name = keys.decision(claim)
+    change.delete(name)  # whatever another tool made of it
+    kept = {"approved": plain(decision.approved), "product": decision.product, "agent": decision.agent}
+    change.record("HSET", name, *(part for pair in kept.items() if pair[1] for part in pair))
 
 
 def _reported(client: Redis, claim: str) -> int | None:
@@ -425,6 +503,11 @@ def _can_grow(raw: Raw, by: Decimal | int) -> bool:
     """Whether Redis itself can add to this value. INCRBY takes no 007; neither takes digits of other scripts."""
     number = r"-?[0-9]{1,17}(?:\.[0-9]{1,17})?" if isinstance(by, Decimal) else r"0|-?[1-9][0-9]{0,16}"
     return raw is None or (not isinstance(raw, Wrong) and bool(re.fullmatch(number, raw)))
+
+
+def _falls_below_nothing(raw: Raw, by: Decimal | int) -> bool:
+    """Whether a count would: what was counted once is lost, and cannot be taken back. (An amount may.)"""
+    return isinstance(by, int) and by < 0 and int(str(raw or 0)) + by < 0
 
 
 def _step(by: Decimal | int) -> str:

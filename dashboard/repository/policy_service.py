@@ -6,7 +6,9 @@ made from. For ten minutes the latest one can be undone, as long as nothing else
 
 What a cancelled or lapsed policy does to relations: nothing. It stays in its customer's list, count and total, as these
 tell what somebody holds on file at which premium (the document has no other meaning for them), and in its ZIP area's
-list; the status is the policy's own. Figures of the day stay, too: what was sold that day was sold.
+list; the status is the policy's own. What was sold stays in the figures: what was sold that day was sold. A policy that
+is in force again (reinstated, renewed after its lapse, or by undo) is no longer among those that ended, in the periods in
+which its end was counted, as far as they are not closed.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from redis import Redis
 
 from dashboard import clock, keys
 from dashboard.errors import Conflict, Expired, Invalid, NotFound
-from dashboard.repository import agents, jobs, metrics, policies
+from dashboard.repository import agents, jobs, metrics, periods, policies
 from dashboard.repository.policies import Policy, facts_of
 from dashboard.repository.store import Change, change
 from dashboard.repository.values import amount, answered, dollars, fits_text
@@ -47,6 +49,9 @@ _COUNTED: dict[str, metrics.Part] = {
     "cancellation": "policies_ended",
 }
 """Services that customer retention is made of."""
+_ENDING = ("cancellation", "lapse")
+_OVERCOMING = (*_ENDING, "reinstatement", "renewal")
+"""Services after which an end that was counted before holds no more: the policy was, or is, in force again."""
 _STEP = Decimal("0.06")
 """A year and twelve months, each rounded to cents, may differ by so much."""
 
@@ -234,7 +239,7 @@ def undo(product: str, number: str, of: str, *, by: str, token: str | None = Non
         if not kept["seen"] == before.seen == of:
             raise Conflict("This policy was changed since, so that can no longer be undone.")
         policies.rewrite(draft, before, kept["was"], by=by, why=f"The {kept['what']} by {kept['by']} was undone")
-        _count(draft, before, kept["what"], by=-1)
+        _uncount(draft, before, kept)
         draft.delete(name)
         return f"The {kept['what']} of {number} is undone."
 
@@ -245,9 +250,11 @@ def _kept(raw: Any) -> dict[str, Any] | None:
     """What an undo is made from; None for what is not there, or is nothing of ours."""
     try:
         kept = json.loads(raw or "")
-        whole = {"what": str, "by": str, "seen": str, "was": dict}
-        return kept if all(isinstance(kept[name], kind) for name, kind in whole.items()) else None
-    except (ValueError, KeyError, TypeError):
+        whole = {"what": str, "by": str, "seen": str, "was": dict, "counts": list}
+        if not all(isinstance(kept[name], kind) for name, kind in whole.items()):
+            return None
+        return kept | {"counts": [_Count.from_list(each) for each in kept["counts"]], "ending": kept.get("ending")}
+    except (ValueError, KeyError, TypeError, RecursionError):
         return None
 
 
@@ -332,16 +339,77 @@ def _apply(draft: Change, product: str, number: str, what: str, plan: Plan, seen
     done = policies.rewrite(draft, before, facts, by=by, why=why)
     if done is None:
         raise Invalid({"": "Nothing differs from what is stored already."})
-    kept = {"what": what, "by": by, "was": dict(done.was), "seen": done.after.seen}
+    kept = {"what": what, "by": by, "was": dict(done.was), "seen": done.after.seen, **_count(draft, before, what)}
     draft.set_until(keys.policy_undo(product, number), json.dumps(kept), clock.now_ms() + UNDO_LIFE)
-    _count(draft, before, what)
     return f"{why}."
 
 
-def _count(draft: Change, policy: Policy, what: str, by: int = 1) -> None:
-    """Raise the part of customer retention that this service is, or take it back. Two round trips."""
+@dataclass(frozen=True)
+class _Count:
+    """So many more (or fewer) of a part of customer retention, in the periods of a day, among an agent's."""
+
+    part: metrics.Part
+    by: int
+    on: date
+    agent: str | None
+
+    def as_list(self) -> list[Any]:
+        return [self.part, self.by, self.on.isoformat(), self.agent]
+
+    @classmethod
+    def from_list(cls, kept: Any) -> _Count:
+        """Raises ValueError or TypeError for what is none."""
+        part, by, on, agent = kept
+        if part not in _COUNTED.values() or by not in (1, -1) or not isinstance(agent, str | None):
+            raise ValueError("no count")
+        return cls(part, by, date.fromisoformat(on), agent)
+
+
+def _count(draft: Change, policy: Policy, what: str) -> dict[str, Any]:
+    """Count this service in customer retention, and take out an end that was counted before and holds no more. Gives how
+    that is undone: what was counted, and the end as it was kept. Two round trips, four more for each count.
+    """
+    name = keys.ending(policy.product, policy.number)
+    draft.watch(name)
+    (kept,) = answered(draft.client.pipeline(transaction=False).get(name))
+    counts = []
     if what in _COUNTED:
-        metrics.add(draft, {_COUNTED[what]: by}, product=policy.product, agent=policy.agent)
+        counts.append(_Count(_COUNTED[what], 1, clock.today(), policy.agent))
+        metrics.add(draft, {_COUNTED[what]: 1}, product=policy.product, agent=policy.agent)
+    former = _ending(kept) if what in _OVERCOMING else None
+    if former:
+        counts.append(former)
+        metrics.correct(draft, {former.part: former.by}, on=former.on, product=policy.product, agent=former.agent)
+        draft.delete(name)
+    if what in _ENDING:
+        _keep_ending(draft, policy, json.dumps([clock.today().isoformat(), policy.agent]), clock.today())
+    return {"counts": [each.as_list() for each in counts], "ending": kept}
+
+
+def _uncount(draft: Change, policy: Policy, kept: Mapping[str, Any]) -> None:
+    """Take back what a service counted, on the day on which it did: ten minutes may reach beyond midnight."""
+    for count in kept["counts"]:
+        metrics.correct(draft, {count.part: -count.by}, on=count.on, product=policy.product, agent=count.agent)
+    if kept["what"] not in _OVERCOMING:
+        return
+    draft.delete(keys.ending(policy.product, policy.number))
+    former = _ending(kept["ending"])
+    if former:
+        _keep_ending(draft, policy, kept["ending"], former.on)
+
+
+def _ending(raw: Any) -> _Count | None:
+    """How the end that was counted is taken out; None for what is not there, or is nothing of ours."""
+    try:
+        on, agent = json.loads(raw or "")
+        return _Count.from_list(["policies_ended", -1, on, agent])
+    except (ValueError, TypeError, RecursionError):
+        return None
+
+
+def _keep_ending(draft: Change, policy: Policy, kept: str, on: date) -> None:
+    """As long as figures of that day live."""
+    draft.set_until(keys.ending(policy.product, policy.number), kept, periods.of("quarterly", on).deadline)
 
 
 def _life_in_step(policy: Policy, facts: Mapping[str, str]) -> dict[str, str]:

@@ -60,7 +60,8 @@ TERMS: dict[str, Term] = {
         ),
         Term(
             "claims_ratio", "Claims ratio", "dollars for each dollar of revenue",
-            "What was approved on claims, divided by the revenue of the same period: 0.15 is 15 cents for each dollar.",
+            "What was approved on claims, divided by the revenue of the same period: 0.15 is 15 cents for each dollar. Of a "
+            "claim that was reopened, what the new decision makes more or less counts when it is made.",
             "fraction", "bad",
         ),
         Term(
@@ -69,7 +70,8 @@ TERMS: dict[str, Term] = {
         ),
         Term(
             "customer_retention", "Customer retention", "percent",
-            "Policies renewed, of all that were renewed, cancelled or lapsed.", "percent", "good",
+            "Policies renewed, of all that were renewed, cancelled or lapsed; one that was reinstated is not among these.",
+            "percent", "good",
         ),
         Term(
             "quote_to_bind", "Quote to bind", "percent",
@@ -77,7 +79,7 @@ TERMS: dict[str, Term] = {
         ),
         Term(
             "closing_hours", "Claims closing time", "days and hours",
-            "From report to decision: the mean of the claims decided, where the report was made here.", "hours", "bad",
+            "From report to first decision: the mean of the claims decided, where the report was made here.", "hours", "bad",
         ),
     )
 }  # fmt: skip

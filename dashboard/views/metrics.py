@@ -381,7 +381,9 @@ def _trends(request: HttpRequest) -> dict[str, Any]:
     owners = _trend_owners(viewer, people)
     found = archive.statements(redis.client(), kind, owners)
     term = TERMS[metric]
-    points = {owner: _points(found, owner, metric) for owner in owners}
+    # Growth is told from the period before, which for the oldest one is not drawn.
+    former = archive.preceding(redis.client(), found[0].period, owners) if found and metric == "growth_rate" else None
+    points = {owner: _points(found, owner, metric, former) for owner in owners}
     departments = [owner for owner in owners if owner.startswith("product=")]
     small = [owner for owner in owners if owner.startswith("agent=") and owner != owners[0]]
     return {
@@ -419,9 +421,9 @@ def _trend_owners(viewer: Viewer, people: Sequence[str]) -> list[str]:
     return [COMPANY, *(f"product={product}" for product in keys.PRODUCTS), *named]
 
 
-def _points(found: Sequence[Statement], owner: str, metric: str) -> list[Point]:
+def _points(found: Sequence[Statement], owner: str, metric: str, former: Statement | None) -> list[Point]:
     term, points = TERMS[metric], []
-    for before, each in zip([None, *found], found, strict=False):
+    for before, each in zip([former, *found], found, strict=False):
         value = _value(each, owner, metric, before) if each.closed else None
         text = term.text(value) if value is not None else ("none recorded" if each.closed else "never closed")
         points.append(Point(short(each.period), value, text))
@@ -512,7 +514,10 @@ def trends_csv(request: HttpRequest) -> StreamingHttpResponse:
 def _trend_lines(found: Iterator[Statement], viewer: Viewer) -> Iterator[Sequence[object]]:
     before: Statement | None = None
     for each in found:
-        former = before if before and before.period == each.period.before else None
+        if before is None:
+            former = archive.preceding(redis.client(), each.period, [f"agent={name}" for name in each.agents])
+        else:
+            former = before if before.period == each.period.before else None
         if viewer.may("view_company_metrics"):
             yield _line(each, former, COMPANY, "Company", "Company")
         for name in each.departments:

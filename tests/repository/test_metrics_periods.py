@@ -139,7 +139,7 @@ def test_a_broken_figure_of_one_period_keeps_no_other_from_being_raised(store: R
     week, month = (metrics.names_of(periods.current(kind), COMPANY)["policies_sold"] for kind in ("weekly", "monthly"))
     store.set(week, "lots", ex=60)
     store.lpush(month, "x")
-    store.set(keys.metric_parts(periods.current("daily").name, COMPANY), "no hash")
+    store.set(keys.metric_parts(periods.current("daily").name), "no hash")
     store.set(keys.metric_agents(periods.current("weekly").name), "no set")
     add({"policies_sold": 1, "claims_decided": 1})
     assert store.get(week) == "lots" and store.type(month) == "list"
@@ -207,10 +207,10 @@ def test_another_tools_ratio_is_shown_as_it_is_and_told_from_ours(store: Redis) 
     found = metrics.statement(store, period)
     assert found.shown(COMPANY, "claims_ratio").value == Decimal("0.15")
     assert found.shown(COMPANY, "claims_ratio").of_parts is None
-    store.hset(keys.metric_parts(period.name, COMPANY), "claims_approved", "170")
+    store.hset(keys.metric_parts(period.name), "company:claims_approved", "170")
     shown = metrics.statement(store, period).shown(COMPANY, "claims_ratio")
     assert (shown.value, shown.of_parts, shown.foreign) == (Decimal("0.15"), Decimal("0.17"), True)
-    store.hset(keys.metric_parts(period.name, COMPANY), "claims_approved", "150")
+    store.hset(keys.metric_parts(period.name), "company:claims_approved", "150")
     shown = metrics.statement(store, period).shown(COMPANY, "claims_ratio")
     assert (shown.of_parts, shown.foreign) == (None, False)
 

@@ -179,3 +179,24 @@ def test_a_comma_list_is_read_with_its_blemishes() -> None:
 )
 def test_city_and_zip_are_found_at_the_end_of_an_address(address: str | None, place: tuple[str, str]) -> None:
     assert values.place(address) == place
+
+
+@pytest.mark.parametrize("count", [1, 50, 51, 1_000])
+def test_what_is_missing_costs_one_command_more_however_much_it_is(store: Redis, count: int) -> None:
+    names = [f"some:{number}" for number in range(count)]
+    store.config_resetstat()
+    assert set(read_strings(store, names).values()) == {None}
+    ran = {name: each["calls"] for name, each in store.info("commandstats").items() if "config" not in name}
+    assert ran == {"cmdstat_mget": 1, "cmdstat_exists": 1}
+
+
+@pytest.mark.parametrize("at", [0, 49, 50, 999])
+def test_a_key_of_another_type_is_found_among_a_thousand_that_are_missing(store: Redis, at: int) -> None:
+    names = [f"some:{number}" for number in range(1_000)]
+    store.rpush(names[at], "x")
+    store.set(names[500], "a text")
+    store.config_resetstat()
+    found = read_strings(store, names)
+    assert (found.pop(names[at]), found.pop(names[500])) == (Wrong("list"), "a text")
+    assert set(found.values()) == {None}
+    assert sum(each["calls"] for name, each in store.info("commandstats").items() if "config" not in name) <= 80

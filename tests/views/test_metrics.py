@@ -11,7 +11,7 @@ from django.test import Client
 from redis import Redis
 
 from dashboard import clock, keys
-from dashboard.repository import archive, metrics, periods
+from dashboard.repository import agents, archive, metrics, periods
 from dashboard.repository.metrics import COMPANY
 from dashboard.repository.periods import Kind, Period
 from dashboard.repository.store import change
@@ -32,6 +32,10 @@ def tile(page: str, name: str) -> str:
 
 def row(page: str, name: str) -> str:
     return page.partition(f'id="m-{name}"')[2].partition("</tr>")[0]
+
+
+def row_of_trend(page: str, period: Period) -> str:
+    return page.partition(f'id="p-{period.name}"')[2].partition("</tr>")[0]
 
 
 def add(amounts: dict[str, Decimal | int], *, agent: str = "AG001", product: str = "auto") -> None:
@@ -125,9 +129,10 @@ class TestPeriods:
         for kind in periods.KINDS:
             write(store, periods.current(kind), **dict.fromkeys(metrics.METRICS, junk))
             write(store, periods.current(kind), "agent=AG007", policies_sold=junk)
-            store.set(keys.metric_parts(periods.current(kind).name, COMPANY), junk)
+            store.set(keys.metric_parts(periods.current(kind).name), junk)
             store.set(keys.archive(last(kind).name), junk)
-            store.hset(keys.metric_parts(periods.current(kind).name, "agent=AG001"), "closing_hours", junk)
+            store.delete(keys.metric_parts(last(kind).before.name))
+            store.hset(keys.metric_parts(last(kind).before.name), "agent=AG001:closing_hours", junk)
             for word in (metric_words.WORD_OF[kind],):
                 shown(supervisor_client, f"/metrics/?period={word}")
                 shown(supervisor_client, f"/metrics/trends/?period={word}")
@@ -201,6 +206,47 @@ class TestPeriods:
         assert 'id="tiles"' in page and "<html" not in page
 
 
+class TestCost:
+    """What the page asks of the store does not grow with its rows."""
+
+    @staticmethod
+    def commands(store: Redis, client: Client, path: str) -> int:
+        client.get(path)
+        store.config_resetstat()
+        shown(client, path)
+        ran = store.info("commandstats")
+        return sum(each["calls"] for name, each in ran.items() if "config" not in name)
+
+    @pytest.mark.parametrize("word", list(metric_words.WORDS))
+    def test_two_hundred_agents_cost_no_more_commands_than_two(
+        self, supervisor_client: Client, store: Redis, word: str
+    ) -> None:
+        costs = []
+        for count in (2, 200):
+            names = [f"AG{number:03}" for number in range(1, count + 1)]
+            agents.save(store, dict.fromkeys(names, "dallas"))
+            for name in names[:: max(count // 20, 1)]:
+                add({"policies_sold": 1, "policies_renewed": 1}, agent=name)
+            costs.append(self.commands(store, supervisor_client, f"/metrics/?period={word}"))
+        print(f"{word}: {costs}")
+        assert costs[1] <= costs[0] <= 40
+
+    def test_a_figure_of_another_type_is_found_among_many_and_shown(
+        self, supervisor_client: Client, store: Redis
+    ) -> None:
+        names = [f"AG{number:03}" for number in range(1, 201)]
+        agents.save(store, dict.fromkeys(names, "dallas"))
+        store.rpush(metrics.names_of(periods.current("weekly"), "agent=AG150")["revenue"], "a list")
+        store.sadd(metrics.names_of(periods.current("weekly"), COMPANY)["claims_filed"], "a set")
+        assert self.commands(store, supervisor_client, "/metrics/?period=week") <= 200
+        page = shown(supervisor_client, "/metrics/?period=week&metric=revenue")
+        assert "It holds a set, not a text" in tile(page, "claims_filed")
+        listed = lines(supervisor_client, "/metrics/csv/?period=week")
+        assert {line["name"] for line in listed} >= set(names)
+        found = metrics.statement(store, periods.current("weekly"), agents=names).agents["AG150"]
+        assert [problem.what for problem in found.problems] == ["holds a list, not a text"]
+
+
 class TestClosing:
     def test_a_supervisor_closes_a_period_once(self, supervisor_client: Client, store: Redis) -> None:
         write(store, last(), policies_sold="89")
@@ -266,6 +312,44 @@ class TestTrends:
         assert [line["policies_sold"] for line in found if line["group"] == "Company"] == ["6", "5", "4", "3", "2", "1"]
         assert [line["growth_rate"] for line in found if line["group"] == "Company"][:2] == ["", "-16.7"]
         assert {line["name"] for line in found if line["group"] == "Agent"} == {"AG001", "AG002"}
+
+    def growth(self, client: Client, name: str = "Company") -> list[str]:
+        found = lines(client, "/metrics/trends/csv/?period=week")
+        return [line["growth_rate"] for line in found if line["name"] == name]
+
+    def test_the_oldest_periods_growth_is_told_from_the_one_before_in_the_archive(
+        self, supervisor_client: Client, store: Redis, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        closed = self.close(store)
+        for period in closed:
+            store.delete(*metrics.names_of(period, COMPANY).values())
+        monkeypatch.setitem(archive.SHOWN, "weekly", 4)
+        page = shown(supervisor_client, "/metrics/trends/?period=week&metric=growth_rate")
+        assert "4 closed weeks" in page and f'id="p-{closed[1].name}"' not in page
+        assert "−20%" in row_of_trend(page, closed[2])
+        assert self.growth(supervisor_client) == ["-20.0", "-25.0", "-33.3", "-50.0"]
+
+    def test_the_oldest_periods_growth_is_told_from_figures_that_still_stand(
+        self, supervisor_client: Client, agent_client: Client, store: Redis
+    ) -> None:
+        for owner in (COMPANY, "agent=AG001"):
+            write(store, last(), owner, revenue="900", policies_sold="3")
+            write(store, last().before, owner, revenue="800")
+        archive.close(last(), by="SUP001")
+        page = shown(supervisor_client, "/metrics/trends/?period=week&metric=growth_rate")
+        assert row_of_trend(page, last()).count("12.5%") == 2, "the company and the agent"
+        assert self.growth(supervisor_client) == self.growth(supervisor_client, "AG001") == ["12.5"]
+        assert "12.5%" in shown(agent_client, "/metrics/trends/?period=week&metric=growth_rate")
+        assert self.growth(agent_client, "AG001") == ["12.5"]
+
+    def test_the_oldest_periods_growth_is_missing_where_nothing_is_known_of_the_one_before(
+        self, supervisor_client: Client, store: Redis
+    ) -> None:
+        write(store, last(), revenue="900")
+        archive.close(last(), by="SUP001")
+        page = shown(supervisor_client, "/metrics/trends/?period=week&metric=growth_rate")
+        assert "none recorded" in row_of_trend(page, last())
+        assert self.growth(supervisor_client) == [""]
 
     def test_trends_outlive_the_figures_themselves(self, supervisor_client: Client, store: Redis) -> None:
         """Trap 27."""
