@@ -172,11 +172,41 @@ def _ended(product: str, number: str, facts: dict[str, str], outcome: str, direc
 
 def keep(draft: Change, product: str, number: str, facts: Mapping[str, str], deadline: int | None) -> None:
     """A copy of a live quote's facts that outlives it."""
+    draft.delete(keys.quote_snapshot(product, number))
+    _write(draft, product, number, facts, deadline)
+
+
+def keep_on(draft: Change, product: str, number: str, facts: Mapping[str, str], deadline: int | None) -> None:
+    """The same of one that goes on, or is about to end, whoever made it: what is kept is brought up to date; of one that
+    nobody has met here before, that of another tool in its first second, it is begun, and counted. Three round trips.
+    """
+    if not _meet(draft, product, number, facts, deadline):
+        _write(draft, product, number, facts, deadline)
+
+
+def _write(draft: Change, product: str, number: str, facts: Mapping[str, str], deadline: int | None) -> None:
     name = keys.quote_snapshot(product, number)
-    draft.delete(name)
     flat = [part for pair in facts.items() if pair[1] for part in pair]
     draft.record("HSET", name, *flat, "deadline", deadline or "")
     draft.expire_at((deadline or clock.now_ms()) + KEPT, name)
+
+
+def _meet(draft: Change, product: str, number: str, facts: Mapping[str, str], deadline: int | None) -> bool:
+    """Keep and count a live quote of which nothing is kept, or what is kept is of an earlier one. Whether it was one."""
+    name = keys.quote_snapshot(product, number)
+    draft.watch(name)
+    pipe = draft.client.pipeline(transaction=False)
+    pipe.exists(name)
+    pipe.hexists(name, "ended")
+    there, ended = answered(pipe)
+    if there and ended == 0:
+        return False
+    keep(draft, product, number, facts, deadline)
+    draft.delete(keys.quote_outcome(product, number))
+    member = f"{product}:{number}"
+    INDEX.put(draft, member, None, INDEX.known_places(draft.client, [member])[member])
+    funnel.add(draft, "quoted", product=product, risk=facts.get("risk_level"), agent=facts.get("agent"))
+    return True
 
 
 def mark(draft: Change, product: str, number: str, how: How, facts: Mapping[str, str | None]) -> None:
@@ -198,16 +228,8 @@ def seen(product: str, number: str, facts: Mapping[str, str], deadline: int | No
     """
 
     def action(draft: Change) -> None:
-        name = keys.quote_snapshot(product, number)
-        draft.watch(name)
-        draft.require("hash", [name])
-        if draft.client.exists(name) and not draft.client.hexists(name, "ended"):
-            return
-        keep(draft, product, number, facts, deadline)
-        draft.delete(keys.quote_outcome(product, number))
-        member = f"{product}:{number}"
-        INDEX.put(draft, member, None, INDEX.known_places(draft.client, [member])[member])
-        funnel.add(draft, "quoted", product=product, risk=facts.get("risk_level"), agent=facts.get("agent"))
+        draft.require("hash", [keys.quote_snapshot(product, number)])
+        _meet(draft, product, number, facts, deadline)
 
     change(action)
 

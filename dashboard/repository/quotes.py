@@ -337,8 +337,7 @@ def extend(product: str, number: str, *, by: str, limit: int = EXTENSIONS, token
         terms = keys.quote_terms(product, number)
         draft.record("HSET", terms, "lifetime", quote.lifetime, "extensions", quote.extensions + 1)
         draft.expire_at(deadline, terms)
-        draft.record("HSET", keys.quote_snapshot(product, number), "deadline", deadline)
-        draft.expire_at(deadline + lapsed.KEPT, keys.quote_snapshot(product, number))
+        lapsed.keep_on(draft, product, number, _stored_facts(quote), deadline)
         if quote.extensions == 0:
             funnel.add(draft, "extended", product=product, risk=quote.risk, agent=quote.agent)
         until_text = clock.iso(clock.moment(deadline))
@@ -399,6 +398,7 @@ def _watched(draft: Change, product: str, number: str) -> Quote:
 
 def _end(draft: Change, quote: Quote, how: lapsed.How, by: str, policy: str = "") -> None:
     draft.delete(*_all_keys(quote.product, quote.number))
+    lapsed.keep_on(draft, quote.product, quote.number, _stored_facts(quote), quote.deadline)
     outcome = f"{how}|{by}|{clock.iso(clock.now())}|{policy}"
     draft.set_until(keys.quote_outcome(quote.product, quote.number), outcome, clock.now_ms() + lapsed.KEPT)
     lapsed.mark(draft, quote.product, quote.number, how, _stored_facts(quote))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 
 import pytest
 from redis import Redis
@@ -66,6 +67,96 @@ def test_a_quote_of_another_tool_is_kept_and_counted_from_its_first_sight(store:
     assert steps(store) == (1, 0, 0, 1)
     (row,) = lapsed.listing(store, ALL, ANY).rows
     assert (row.subject, row.premium, row.facts["customer"]) == ("Sports car", 3500, "CUST003")
+
+
+def anothers(store: Redis) -> str:
+    """A quote that another tool wrote just now, before the follower has seen it."""
+    store.set("quote:auto:Q010", "Sports car - Customer: CUST003 - Premium: $3,500/year", ex=180)
+    store.set("quote:auto:Q010:agent", "AG002", ex=180)
+    return "Q010"
+
+
+def test_a_quote_of_another_tool_extended_before_it_was_seen_is_kept_whole_and_counted_once(store: Redis) -> None:
+    number = anothers(store)
+    deadline = quotes.extend("auto", number, by="AG001")
+    kept = store.hgetall(keys.quote_snapshot("auto", number))
+    assert (kept["customer"], kept["agent"], kept["premium"], kept["deadline"]) == (
+        "CUST003",
+        "AG002",
+        "3500",
+        str(deadline),
+    )
+    assert store.pexpiretime(keys.quote_snapshot("auto", number)) == deadline + lapsed.KEPT
+    quotes.refresh(store, [f"auto:{number}"])
+    assert steps(store) == (1, 1, 0, 0)
+    lapse(store, number)
+    (row,) = lapsed.listing(store, ALL, ANY).rows
+    assert (row.subject, row.premium, row.agent) == ("Sports car", 3500, "AG002")
+
+
+def test_extending_brings_what_is_kept_up_to_date(store: Redis) -> None:
+    number = anothers(store)
+    quotes.refresh(store, [f"auto:{number}"])
+    store.set(f"quote:auto:{number}:vehicle", "Porsche 911", ex=180)
+    quotes.extend("auto", number, by="AG001")
+    assert store.hget(keys.quote_snapshot("auto", number), "vehicle") == "Porsche 911"
+    assert steps(store) == (1, 1, 0, 0)
+
+
+@pytest.mark.parametrize("end", ["bound", "withdrawn"])
+def test_a_quote_of_another_tool_ended_before_it_was_seen_is_kept_whole(store: Redis, end: str) -> None:
+    number = anothers(store)
+    if end == "bound":
+        quotes.bind("auto", number, {"vehicle": "Porsche 911"}, effective=clock.today(), by="AG001")
+    else:
+        quotes.withdraw("auto", number, by="AG001")
+    (row,) = lapsed.listing(store, ALL, ANY).rows
+    assert (row.how, row.facts["customer"], row.premium) == (end, "CUST003", 3500)
+    assert steps(store)[0] == 1
+
+
+def test_an_earlier_quotes_end_does_not_stick_to_one_that_is_extended_before_it_was_seen(store: Redis) -> None:
+    number = anothers(store)
+    quotes.withdraw("auto", number, by="AG001")
+    anothers(store)
+    quotes.extend("auto", number, by="AG001")
+    assert listed(store) == {}
+    assert "ended" not in store.hgetall(keys.quote_snapshot("auto", number))
+    assert not store.exists(keys.quote_outcome("auto", number))
+
+
+@pytest.mark.parametrize("kind", ["string", "list"])
+def test_a_broken_snapshot_keeps_no_quote_from_being_extended(store: Redis, kind: str) -> None:
+    number = anothers(store)
+    name = keys.quote_snapshot("auto", number)
+    _ = store.set(name, "junk") if kind == "string" else store.rpush(name, "junk")
+    quotes.extend("auto", number, by="AG001")
+    assert store.hget(name, "customer") == "CUST003"
+
+
+def test_an_extension_and_the_first_sight_at_once_count_one_quote(store: Redis) -> None:
+    for _ in range(30):
+        store.flushall()
+        agents.save(store, {"AG001": "dallas", "AG002": "houston"})
+        number, gate = anothers(store), threading.Barrier(2)
+
+        def run(act: Callable[[], object], gate: threading.Barrier = gate) -> None:
+            gate.wait()
+            act()
+
+        contenders = (
+            lambda number=number: quotes.extend("auto", number, by="AG001"),
+            lambda number=number: quotes.refresh(store, [f"auto:{number}"]),
+        )
+        threads = [threading.Thread(target=run, args=(each,)) for each in contenders]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert steps(store) == (1, 1, 0, 0)
+        kept = store.hgetall(keys.quote_snapshot("auto", number))
+        assert kept["customer"] == "CUST003"
+        assert kept["deadline"] == str(store.pexpiretime(keys.quote("auto", number)))
 
 
 def test_a_number_that_lives_again_is_a_new_quote(store: Redis) -> None:
