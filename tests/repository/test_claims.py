@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import threading
 import time
 from collections.abc import Callable
@@ -18,6 +17,7 @@ from dashboard.errors import Conflict, DomainError, Expired, Invalid, NotFound
 from dashboard.repository import agents, audit, claims, policies
 from dashboard.repository.agents import Scope
 from dashboard.repository.claims import Filter
+from tests import document
 
 EVERYTHING = Scope()
 DALLAS = Scope(frozenset({"dallas"}))
@@ -54,8 +54,7 @@ PERSIST investigation:CLM003:adjuster
 
 def by_other_tools(store: Redis, commands: str) -> None:
     """Run commands as redis-cli would, and let the index hear of them as the follower lets it."""
-    for line in filter(None, commands.splitlines()):
-        store.execute_command(*shlex.split(line))
+    document.run(store, commands)
     claims.refresh(store, sorted(subjects(store)))
 
 

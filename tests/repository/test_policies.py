@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping
 from datetime import date, timedelta
 from decimal import Decimal
@@ -17,44 +16,13 @@ from dashboard.repository import agents, audit, customers, policies
 from dashboard.repository.agents import Scope
 from dashboard.repository.policies import INDEX, Filter, Policy
 from dashboard.repository.store import change
+from tests import document
+from tests.document import AUTO, CUSTOMER, HASH, HOME
 
 EVERYTHING = Scope()
 DALLAS = Scope(frozenset({"dallas"}))
 NO_LIFE = Scope(None, frozenset({"auto", "home"}))
 BRANCHES = {"AG001": "dallas", "AG002": "houston", "AG003": "fort_worth"}
-
-# The customer's document, lines 7 to 40 and 318 to 325, as any other tool would send it.
-AUTO = """
-SET policy:auto:100001:details "2020 Toyota Camry LE - John Smith - $1,200 premium"
-SET policy:auto:100001:status "ACTIVE"
-SET policy:auto:100001:premium 1200
-SET policy:auto:100001:customer "CUST001"
-SET policy:auto:100001:agent "AG001"
-SET policy:auto:100001:effective_date "2024-01-15"
-SET policy:auto:100001:expiration_date "2025-01-15"
-SET policy:auto:100001:vehicle_vin "1HGBH41JXMN109186"
-SET policy:auto:100001:coverage_limits "100/300/50"
-SET policy:auto:100001:deductible 500
-"""
-HOME = """
-SET policy:home:200001:details "123 Main St Dallas TX - Jane Doe - $800 premium"
-SET policy:home:200001:status "ACTIVE"
-SET policy:home:200001:premium 800
-SET policy:home:200001:customer "CUST002"
-SET policy:home:200001:property_address "123 Main St, Dallas TX 75201"
-SET policy:home:200001:property_value 350000
-SET policy:home:200001:coverage_type "FULL_REPLACEMENT"
-SET policy:home:200001:deductible 1000
-SET location:dallas:75201:policies "home:200001,auto:100001"
-"""
-CUSTOMER = """
-SET customer:CUST001:profile "John Smith|DOB:1985-03-15|Phone:555-0123|Email:john.smith@email.com"
-SET customer:CUST001:address "456 Oak St, Dallas TX 75201"
-SET customer:CUST001:policies "auto:100001,home:200001"
-SET customer:CUST001:policy_count 2
-SET customer:CUST001:total_premium 2000
-"""
-HASH = 'HMSET policy:auto:100001 customer "CUST001" premium 1200 status "ACTIVE" agent "AG001"'
 
 
 @pytest.fixture(autouse=True)
@@ -64,8 +32,7 @@ def directory(store: Redis) -> None:
 
 def by_other_tools(store: Redis, commands: str) -> None:
     """Run commands as redis-cli would, and let the index hear of them as the follower lets it."""
-    for line in filter(None, commands.splitlines()):
-        store.execute_command(*shlex.split(line))
+    document.run(store, commands)
     heard = [parsed.subject for name in store.keys("policy:*") if (parsed := keys.parse(name))]
     policies.refresh(store, sorted(subject for subject in set(heard) if subject))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import time
 from datetime import date, timedelta
 from decimal import Decimal
@@ -16,51 +15,13 @@ from dashboard.errors import Conflict, Expired, Invalid, NotFound
 from dashboard.repository import agents, audit, lapsed, metrics, policies, quotes
 from dashboard.repository.agents import Scope
 from dashboard.repository.quotes import INDEX, Filter, Quote
+from tests import document
+from tests.document import AUTO_QUOTE, HALF_EXTENDED, HIGH_VALUE_QUOTE, LIFE_QUOTE, RISKS
 
 EVERYTHING = Scope()
 DALLAS = Scope(frozenset({"dallas"}))
 NO_LIFE = Scope(None, frozenset({"auto", "home"}))
 MINUTE = clock.MINUTE
-
-# The customer's document, lines 91 to 136 and 200 to 210, as any other tool would send it.
-AUTO = """
-SETEX quote:auto:Q001 300 "Honda Civic 2023 - Customer: CUST004 - Premium: $950/year"
-SETEX quote:auto:Q001:customer 300 "CUST004"
-SETEX quote:auto:Q001:vehicle 300 "Honda Civic 2023"
-SETEX quote:auto:Q001:premium 300 "950"
-SETEX quote:auto:Q001:agent 300 "AG001"
-SETEX quote:auto:Q001:created 300 "2024-08-18T10:30:00Z"
-"""
-HIGH_VALUE = """
-SETEX quote:auto:Q002 900 "BMW X5 2023 - Customer: CUST010 - Premium: $2,500/year"
-SETEX quote:auto:Q002:customer 900 "CUST010"
-SETEX quote:auto:Q002:vehicle 900 "BMW X5 2023"
-SETEX quote:auto:Q002:premium 900 "2500"
-SETEX quote:auto:Q002:coverage_type 900 "PREMIUM"
-"""
-LIFE = """
-SETEX quote:life:Q001 1800 "Term Life $500K 20Y - Customer: CUST008 - Premium: $45/month"
-SETEX quote:life:Q001:customer 1800 "CUST008"
-SETEX quote:life:Q001:coverage_amount 1800 "500000"
-SETEX quote:life:Q001:term_years 1800 "20"
-SETEX quote:life:Q001:premium_monthly 1800 "45"
-SETEX quote:life:Q001:medical_exam_required 1800 "yes"
-SETEX underwriting:assessment:Q001 3600 "Age: 35, Health: Good, Smoker: No, Risk: Low"
-SETEX underwriting:medical_exam:Q001 7200 "Scheduled for 2024-08-20T09:00:00Z"
-"""
-HALF_EXTENDED = """
-EXPIRE quote:life:Q001 3600
-EXPIRE quote:life:Q001:customer 3600
-EXPIRE quote:life:Q001:coverage_amount 3600
-"""
-RISKS = """
-SETEX quote:auto:Q010 180 "High-risk driver - Sports car - Premium: $3,500/year"
-SET quote:auto:Q010:risk_level "HIGH"
-SETEX quote:auto:Q011 300 "Average driver - Sedan - Premium: $1,200/year"
-SET quote:auto:Q011:risk_level "MEDIUM"
-SETEX quote:auto:Q012 600 "Excellent driver - Economy car - Premium: $800/year"
-SET quote:auto:Q012:risk_level "LOW"
-"""
 
 
 @pytest.fixture(autouse=True)
@@ -70,8 +31,7 @@ def directory(store: Redis) -> None:
 
 def by_other_tools(store: Redis, commands: str) -> None:
     """Run commands as redis-cli would, and let the index hear of them as the follower lets it."""
-    for line in filter(None, commands.splitlines()):
-        store.execute_command(*shlex.split(line))
+    document.run(store, commands)
     heard = {parsed.subject for name in store.keys("quote:*") if (parsed := keys.parse(name))}
     quotes.refresh(store, sorted(subject for subject in heard if subject))
 
@@ -120,7 +80,7 @@ def history(store: Redis, member: str) -> list[str]:
 
 
 def test_quotes_as_the_document_writes_them_are_on_the_board_next_to_end_first(store: Redis) -> None:
-    by_other_tools(store, AUTO + HIGH_VALUE + LIFE + RISKS)
+    by_other_tools(store, AUTO_QUOTE + HIGH_VALUE_QUOTE + LIFE_QUOTE + RISKS)
     assert listed(store) == ["auto:Q010", "auto:Q001", "auto:Q011", "auto:Q012", "auto:Q002", "life:Q001"]
     quote = get(store, "auto:Q001")
     assert (quote.customer, quote.agent, quote.branch, quote.vehicle, quote.premium) == (
@@ -148,14 +108,14 @@ def test_trap_13_a_premium_a_month_keeps_its_unit(store: Redis) -> None:
 
 
 def test_trap_4_one_number_is_two_quotes_of_two_products(store: Redis) -> None:
-    by_other_tools(store, AUTO + LIFE)
+    by_other_tools(store, AUTO_QUOTE + LIFE_QUOTE)
     withdraw("auto:Q001")
     assert listed(store) == ["life:Q001"]
     assert store.exists("underwriting:assessment:Q001", "underwriting:medical_exam:Q001") == 2
 
 
 def test_trap_4_a_number_is_never_given_again_in_whatever_product(store: Redis) -> None:
-    by_other_tools(store, AUTO + HIGH_VALUE)
+    by_other_tools(store, AUTO_QUOTE + HIGH_VALUE_QUOTE)
     store.set("quote:life:Q003", "theirs", ex=100)
     assert create() == "auto:Q004"
     assert create("life") == "life:Q005"
@@ -198,7 +158,7 @@ def test_a_root_without_a_lifetime_is_shown_as_such_and_cannot_be_extended(store
 def test_a_broken_value_is_named_and_the_board_stands(
     store: Redis, name: str, command: tuple[Any, ...], what: str
 ) -> None:
-    by_other_tools(store, AUTO)
+    by_other_tools(store, AUTO_QUOTE)
     key = keys.quote_field("auto", "Q001", name)
     store.delete(key)
     store.execute_command(command[0], key, *command[1:])
@@ -302,7 +262,7 @@ def test_trap_15_the_whole_quote_is_extended_by_its_own_lifetime(store: Redis) -
 
 
 def test_trap_15_a_quote_that_was_split_is_whole_again_and_no_part_of_it_shorter(store: Redis) -> None:
-    by_other_tools(store, LIFE + HALF_EXTENDED)
+    by_other_tools(store, LIFE_QUOTE + HALF_EXTENDED)
     assert len(deadlines(store, "quote:life:Q001*")) > 1
     exam = store.pexpiretime("underwriting:medical_exam:Q001")
     deadline = extend("life:Q001")
@@ -312,7 +272,7 @@ def test_trap_15_a_quote_that_was_split_is_whole_again_and_no_part_of_it_shorter
 
 
 def test_trap_17_an_examination_is_never_cut_and_lives_at_least_as_long_as_its_quote(store: Redis) -> None:
-    by_other_tools(store, LIFE)
+    by_other_tools(store, LIFE_QUOTE)
     for _ in range(6):
         extend("life:Q001", limit=10)
     assert store.pexpiretime("underwriting:medical_exam:Q001") == get(store, "life:Q001").deadline
@@ -360,7 +320,7 @@ def test_what_never_was_cannot_be_extended(store: Redis) -> None:
 
 
 def test_a_withdrawn_quote_is_gone_with_all_its_keys_and_says_by_whom(store: Redis) -> None:
-    by_other_tools(store, LIFE)
+    by_other_tools(store, LIFE_QUOTE)
     withdraw("life:Q001")
     assert store.keys("quote:*") == store.keys("underwriting:*") == store.keys("dash:quote:*") == []
     assert listed(store) == []
@@ -385,7 +345,7 @@ def test_trap_19_what_a_quote_was_is_kept_beyond_its_end(store: Redis) -> None:
 
 
 def test_trap_19_the_facts_of_another_tools_quote_are_kept_once_it_was_seen(store: Redis) -> None:
-    by_other_tools(store, AUTO)
+    by_other_tools(store, AUTO_QUOTE)
     store.delete(*store.keys("quote:*"))
     past = lapsed.get(store, "auto", "Q001")
     assert past
@@ -436,7 +396,7 @@ def test_a_bound_quote_says_by_whom_and_as_what(store: Redis) -> None:
 
 
 def test_another_tools_quote_can_be_bound(store: Redis) -> None:
-    by_other_tools(store, LIFE)
+    by_other_tools(store, LIFE_QUOTE)
     policy = policies.get(store, *bind("life:Q001").split(":"))
     assert (policy.premium, policy.premium_monthly, policy.coverage_amount, policy.term_years) == (540, 45, 500000, 20)
     assert (policy.agent, policy.customer) == ("AG002", "CUST008"), "the agent is who bound it"
@@ -581,7 +541,7 @@ def test_own_writes_leave_the_index_as_a_refresh_would(store: Redis, board: dict
 
 
 def test_the_keys_of_a_quote_are_shown_as_stored(store: Redis) -> None:
-    by_other_tools(store, LIFE)
+    by_other_tools(store, LIFE_QUOTE)
     names = {key.name for key in quotes.stored_as(store, get(store, "life:Q001"))}
     assert {"quote:life:Q001", "quote:life:Q001:premium_monthly", "underwriting:medical_exam:Q001"} <= names
 
