@@ -164,7 +164,18 @@ def _short(error: errors.DomainError, status: int) -> HttpResponse:
 
 def _page(request: HttpRequest, error: errors.DomainError, status: int) -> HttpResponse:
     context = {"message": str(error), "was_write": request.method not in ("GET", "HEAD"), **_way_back(request, status)}
+    if status == 503:
+        context["typed"] = _typed(request)
     return render(request, f"errors/{status}.html", context, status=status)
+
+
+def _typed(request: HttpRequest) -> list[tuple[str, str]]:
+    """What a form sent, to be sent again as it is: its own tokens with it, so that neither a stranger's form nor one
+    that was done after all gains anything. Nothing of signing in.
+    """
+    if request.method != "POST" or is_open(request):
+        return []
+    return [(name, text) for name, texts in request.POST.lists() for text in texts if "password" not in name]
 
 
 def _way_back(request: HttpRequest, status: int) -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
+from html import unescape
 from unittest.mock import patch
 
 import pytest
@@ -333,6 +334,22 @@ class TestErrorPages:
         assert part.content == b"<p data-message>The data store does not answer.</p>"
         assert "sessionid" not in page.cookies
         assert agent_client.get("/quotes/").status_code == 200
+
+    def test_what_was_typed_can_be_sent_again_once_the_store_is_back(
+        self, agent_client: Client, server: EmbeddedServer
+    ) -> None:
+        typed = {"product": "auto", "token": "t1", "customer": "CUST004", "vehicle": 'Kia "Rio" 2022', "premium": "900"}
+        server.stop()
+        try:
+            page = agent_client.post("/quotes/new/", typed)
+            login = Client().post("/login/", {"username": "AG001", "password": cast.PASSWORD})
+        finally:
+            server.start()
+        form = page.content.decode().partition('<form method="post" action="/quotes/new/">')[2].partition("</form>")[0]
+        again = dict(re.findall(r'name="([^"]*)" value="([^"]*)"', form))
+        assert {name: unescape(text) for name, text in again.items()} == typed
+        assert cast.PASSWORD not in login.content.decode() and "<form" not in login.content.decode()
+        assert agent_client.post("/quotes/new/", typed).status_code == 302
 
     def test_a_full_store_can_still_be_read(self, agent_client: Client, store: Redis) -> None:
         store.set(keys.workstation_field("AG001", "last_activity"), "broken", keepttl=True)
