@@ -38,6 +38,9 @@ _NAV: tuple[tuple[str, str, str, tuple[Role, ...]], ...] = (
     ("Sessions", "monitor-smartphone", "sessions", ("admin",)),
 )
 
+_ASIDE = {"segments": "/customers/", "locations": "/customers/"}
+"""Sections without an entry of their own, and the one they belong to."""
+
 
 def shell(request: HttpRequest) -> dict[str, Any]:
     viewer: Viewer | None = getattr(request, "viewer", None)
@@ -68,4 +71,5 @@ def theme_of(request: HttpRequest) -> str:
 
 
 def _is_current(url: str, path: str) -> bool:
-    return path == url if url == "/" else path.startswith(url)
+    section = _ASIDE.get(path.split("/")[1], path)
+    return path == url if url == "/" else section.startswith(url)

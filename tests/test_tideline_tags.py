@@ -11,6 +11,7 @@ from django import forms
 from django.template import engines
 from django.test import RequestFactory
 
+from dashboard.forms.quotes import AutoQuote
 from dashboard.templatetags import tideline
 
 NOON = datetime(2025, 3, 5, 18, 0, tzinfo=UTC)
@@ -164,7 +165,7 @@ class QuoteForm(forms.Form):
 
 def test_a_field_ties_label_hint_and_error_to_its_control() -> None:
     form = QuoteForm({"premium": "<b>"})
-    html = draw("{% field form.premium prefix='$' %}", form=form)
+    html = draw("{% field form.premium %}", form=form)
     assert 'aria-describedby="id_premium_error id_premium_hint"' in html
     assert 'aria-invalid="true"' in html
     assert 'id="id_premium_error"' in html
@@ -172,6 +173,17 @@ def test_a_field_ties_label_hint_and_error_to_its_control() -> None:
     assert 'value="&lt;b&gt;"' in html
 
 
+def test_a_field_of_money_has_its_sign_and_no_other_has() -> None:
+    form = AutoQuote(agents=[])
+    assert '<span aria-hidden="true">$</span>' in draw("{% field form.premium %}", form=form)
+    assert "$" not in draw("{% field form.vehicle %}", form=form)
+
+
 def test_a_box_stands_before_its_label() -> None:
     html = draw("{% field form.exam %}", form=QuoteForm())
     assert html.index("<input") < html.index("<label")
+
+
+def test_a_day_another_tool_wrote_is_shown_like_every_other() -> None:
+    assert "5 Mar 2025" in tideline.day("2025-03-05")
+    assert tideline.day("last spring") == "last spring"

@@ -45,6 +45,7 @@ class Money(forms.CharField):
     """An amount in dollars as people type it: 1200, 1,200.50, $1,200. Cleans to a Decimal or None."""
 
     largest = Decimal(1_000_000_000)
+    prefix = "$"
 
     def __init__(self, *, above: int = -1, **kwargs: Any) -> None:
         """`above`: the amount must be larger than this."""

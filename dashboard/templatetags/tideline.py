@@ -149,7 +149,12 @@ def when(moment: object) -> str | SafeString:
 
 @register.filter
 def day(value: object) -> str | SafeString:
-    """A date, or the date of a moment in the business's zone: 5 Mar 2025."""
+    """A date, one written as 2025-03-05, or the date of a moment in the business's zone: 5 Mar 2025."""
+    if isinstance(value, str):
+        try:
+            value = date.fromisoformat(value)
+        except ValueError:
+            pass
     if isinstance(value, datetime):
         value = timezone.localtime(value).date()
     if not isinstance(value, date):
@@ -293,8 +298,10 @@ def query(context: template.Context, **changes: object) -> str:
 
 
 @register.inclusion_tag("parts/field.html")
-def field(bound: BoundField, wide: bool = False, prefix: str = "") -> dict[str, Any]:
-    """A form field: label, control, hint and error, tied together for those who cannot see them."""
+def field(bound: BoundField, wide: bool = False) -> dict[str, Any]:
+    """A form field: label, control, hint and error, tied together for those who cannot see them. A field of money has its sign
+    (`prefix`) before the control.
+    """
     hint = f"{bound.auto_id}_hint" if bound.help_text else ""
     error = f"{bound.auto_id}_error" if bound.errors else ""
     attrs: dict[str, str] = {}
@@ -311,5 +318,5 @@ def field(bound: BoundField, wide: bool = False, prefix: str = "") -> dict[str, 
         "check": isinstance(bound.field.widget, CheckboxInput),
         "group": bound.use_fieldset,
         "wide": wide,
-        "prefix": prefix,
+        "prefix": getattr(bound.field, "prefix", ""),
     }
