@@ -46,7 +46,6 @@ def _board(request: HttpRequest) -> dict[str, Any]:
         "may_quote": viewer.may("create_quotes"),
         "may_bind": viewer.may("bind_policies"),
         "limit": limit_of(viewer),
-        "soon": web.Chip("About to expire", web.address(request, within=5), live.within_five, wanted.within == 5),
         "query": request.GET.urlencode(),
         "demo": settings.DEMO,
     }
@@ -75,7 +74,8 @@ def _chips(request: HttpRequest, live: quotes.Counts, wanted: quotes.Filter) -> 
     chips = [web.Chip("All", web.address(request, product=None), live.total, wanted.product is None)]
     for product, count in live.products.items():
         chips.append(web.Chip(product.title(), web.address(request, product=product), count, wanted.product == product))
-    return chips
+    ends = web.Chip("About to expire", web.address(request, within=5), live.within_five, wanted.within == 5)
+    return [*chips, ends]
 
 
 @require_safe
