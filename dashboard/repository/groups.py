@@ -4,17 +4,19 @@ in no other, and the same for tiers (trap 12): a move is one SMOVE in a transact
 
 from __future__ import annotations
 
+import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+import uuid
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Literal
+from typing import Any, Literal
 
 from redis import Redis
 
 from dashboard import clock, keys
-from dashboard.errors import Conflict, Invalid, NotFound
+from dashboard.errors import Conflict, Expired, Invalid, NotFound
 from dashboard.repository import audit, customers
 from dashboard.repository.customers import Customer
 from dashboard.repository.index import Entry, Index
@@ -36,6 +38,9 @@ AT_ONCE = 2_000
 """Members whose premiums are added up while somebody waits; larger groups are added up behind, now and then."""
 
 SLICE = 1_000
+
+UNDO_LIFE = 10 * clock.MINUTE
+"""ms for which a move can be taken back."""
 
 INDEX = Index("groups", patterns=(("kind",),), sorts=("size",), domains={"kind": KINDS})
 
@@ -71,6 +76,17 @@ class Membership:
 
     segment: tuple[str, ...]
     tier: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Undo:
+    """The latest move, while it can be taken back: from where to where ("" for no group), until when (Unix ms)."""
+
+    id: str
+    was: str
+    now: str
+    by: str
+    deadline: int
 
 
 # -- reading
@@ -159,38 +175,108 @@ def move(customer: str, kind: str, to: str, *, seen: str, by: str, token: str | 
         raise Invalid({"to": "There is no such group."})
 
     def action(draft: Change) -> str:
-        known = [*names(draft.client, kind)]
+        known = names(draft.client, kind)
         if to and to not in known:
             raise Invalid({"to": f"There is no {kind} {to}."})
-        sets = {name: _families[kind](name) for name in known}
-        draft.watch(*sets.values())
-        draft.require("set", sets.values())
-        pipe = draft.client.pipeline(transaction=False)
-        for key in sets.values():
-            pipe.sismember(key, customer)
-        stands = [name for name, there in zip(sets, pipe.execute(), strict=True) if there]
+        stands = _watched(draft, customer, kind, known)
         if ",".join(stands) != seen:
             raise Conflict(f"Somebody moved {customer} meanwhile: the {kind} is {_spoken(stands)} now.")
         if stands == ([to] if to else []):
             return "Nothing was changed."
-        for at, name in enumerate(stands):
-            if at == 0 and to and to not in stands:
-                draft.record("SMOVE", sets[name], sets[to], customer)
-            elif name != to:
-                draft.record("SREM", sets[name], customer)
-        if to and not stands:
-            draft.record("SADD", sets[to], customer)
-        words = f"{kind.capitalize()} changed from {_spoken(stands)} to {_spoken([to] if to else [])}"
+        _shift(draft, customer, kind, stands, to)
+        words = f"{kind.capitalize()} changed from {_spoken(stands)} to {_spoken([to])}"
         audit.append(draft, audit.CUSTOMER, customer, text=f"{words} by {by}")
-        draft.event("groups", f"{kind}:{to or stands[0]}")
-        draft.event("customers", customer)
+        name = keys.move_undo(kind, customer)
+        if len(stands) > 1:  # a contradiction that this has ended is not brought back
+            draft.delete(name)
+        else:
+            kept = {"id": uuid.uuid4().hex, "was": "".join(stands), "now": to, "by": by}
+            draft.set_until(name, json.dumps(kept), clock.now_ms() + UNDO_LIFE)
         return words + "."
 
     return change(action, token=token)
 
 
+def undoable(client: Redis, customer: str, stands: Membership) -> dict[Kind, Undo]:
+    """The latest move of each kind, if it can be taken back still. One round trip."""
+    pipe = client.pipeline(transaction=False)
+    for kind in KINDS:
+        pipe.get(keys.move_undo(kind, customer))
+        pipe.pexpiretime(keys.move_undo(kind, customer))
+    answers = answered(pipe)
+    found: dict[Kind, Undo] = {}
+    for kind, raw, deadline in zip(KINDS, answers[0::2], answers[1::2], strict=True):
+        kept = _kept_move(raw)
+        if kept and deadline and deadline > 0 and [kept["now"]] == [*(getattr(stands, kind) or ("",))]:
+            found[kind] = Undo(kept["id"], kept["was"], kept["now"], kept["by"], deadline)
+    return found
+
+
+def undo(customer: str, kind: str, of: str, *, by: str, token: str | None = None) -> str:
+    """Take the latest move back; `of` is the Undo.id that was looked at. Gives what was done, in words. Raises Expired
+    after ten minutes, Conflict when they were moved since, Invalid for a kind that is none.
+    """
+    if kind not in KINDS:
+        raise Invalid({"kind": "There is no such group."})
+
+    def action(draft: Change) -> str:
+        name = keys.move_undo(kind, customer)
+        draft.watch(name)
+        draft.require("string", [name])
+        kept = _kept_move(draft.client.get(name))
+        if not kept:
+            raise Expired(f"There is nothing to undo: that is open for {UNDO_LIFE // clock.MINUTE} minutes.")
+        met = [each for each in (kept["was"], kept["now"]) if each]
+        stands = _watched(draft, customer, kind, dict.fromkeys([*names(draft.client, kind), *met]))
+        if kept["id"] != of or stands != [kept["now"]][: bool(kept["now"])]:
+            raise Conflict(f"{customer} was moved since: the {kind} is {_spoken(stands)} now.")
+        _shift(draft, customer, kind, stands, kept["was"])
+        words = f"{kind.capitalize()} changed back from {_spoken(stands)} to {_spoken([kept['was']])}"
+        audit.append(draft, audit.CUSTOMER, customer, text=f"{words} by {by}: the move by {kept['by']} was undone")
+        draft.delete(name)
+        return words + "."
+
+    return change(action, token=token)
+
+
+def _watched(draft: Change, customer: str, kind: Kind, known: Iterable[str]) -> list[str]:
+    """In which of these groups they stand; from here on a change of any of them undoes this attempt. Four round trips."""
+    sets = {name: _families[kind](name) for name in known}
+    draft.watch(*sets.values())
+    draft.require("set", sets.values())
+    pipe = draft.client.pipeline(transaction=False)
+    for key in sets.values():
+        pipe.sismember(key, customer)
+    return [name for name, there in zip(sets, pipe.execute(), strict=True) if there]
+
+
+def _shift(draft: Change, customer: str, kind: Kind, stands: Sequence[str], to: str) -> None:
+    """From wherever they stand into this group alone; "" for none."""
+    key = _families[kind]
+    for at, name in enumerate(stands):
+        if at == 0 and to and to not in stands:
+            draft.record("SMOVE", key(name), key(to), customer)
+        elif name != to:
+            draft.record("SREM", key(name), customer)
+    if to and not stands:
+        draft.record("SADD", key(to), customer)
+    draft.event("groups", f"{kind}:{to or stands[0]}")
+    draft.event("customers", customer)
+
+
+def _kept_move(raw: Any) -> dict[str, str] | None:
+    """What an undo is made from; None for what is not there, or is nothing of ours."""
+    try:
+        kept = json.loads(raw or "")
+        texts = {name: kept[name] for name in ("id", "was", "now", "by")}
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+    whole = all(isinstance(each, str) for each in texts.values())
+    return texts if whole and all(not texts[n] or keys.is_identifier(texts[n]) for n in ("was", "now")) else None
+
+
 def _spoken(stands: Sequence[str]) -> str:
-    return " and ".join(name.replace("_", " ") for name in stands) or "none"
+    return " and ".join(name.replace("_", " ") for name in stands if name) or "none"
 
 
 # -- figures

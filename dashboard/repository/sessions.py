@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -52,6 +52,9 @@ AGENT_PERMISSIONS = ("create_quotes", "bind_policies", "process_claims", "view_c
 
 TOUCH_EVERY = 10 * clock.SECOND
 """`last_activity` is true to so much: a write for each request would be more than anybody reads."""
+
+EXPORTED = 500
+"""Sessions read in one go where a whole list is."""
 
 INDEX = Index(
     "sessions",
@@ -150,6 +153,17 @@ def listing(client: Redis, wanted: Filter, *, cursor: Cursor | None = None, size
         client, _wanted_facets(wanted), "deadline", size, load=partial(load, client), facets=_facets, refresh=refresh,
         cursor=cursor, low=clock.now_ms(),
     )  # fmt: skip
+
+
+def every(client: Redis, wanted: Filter) -> Iterator[Session]:
+    """All of a list, page by page as they are asked for. Four round trips for each 500."""
+    cursor = None
+    while True:
+        page = listing(client, wanted, cursor=cursor, size=EXPORTED)
+        yield from page.rows
+        cursor = page.next
+        if cursor is None:
+            return
 
 
 def totals(client: Redis, wanted: Filter) -> dict[str, int]:
@@ -380,9 +394,12 @@ def _described(session: Session) -> str:
 
 def refresh(client: Redis, members: Sequence[str], *, force: bool = False) -> int:
     """Bring the index in step with the truth for these sessions. Five round trips. Gives how many entries changed."""
-    loaded = load(client, members)
-    entries = {member: _entry(loaded[member]) if member in loaded else None for member in members}
-    return INDEX.settle(client, entries, force=force)
+
+
+    def read(members: Sequence[str]) -> dict[str, Entry]:
+        return {member: _entry(session) for member, session in load(client, members).items()}
+
+    return INDEX.follow(client, members, read, force=force)
 
 
 def _entry(session: Session) -> Entry:

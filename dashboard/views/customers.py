@@ -107,6 +107,8 @@ def _detail(request: HttpRequest, customer: str) -> dict[str, Any]:
             (kind, getattr(found.groups, kind), ",".join(getattr(found.groups, kind)), groups.names(client, kind))
             for kind in groups.KINDS
         ],
+        "undos": list(groups.undoable(client, customer, found.groups).items()) if viewer.may("edit_customers") else [],
+        "undo_life": groups.UNDO_LIFE,
         "stored": customers.stored_as(client, customer),
         "may_edit": viewer.may("edit_customers"),
         "may_quote": viewer.may("create_quotes"),
@@ -192,6 +194,18 @@ def move(request: HttpRequest, customer: str, kind: str) -> HttpResponse:
         to, seen = request.POST.get(kind, ""), request.POST.get(f"seen_{kind}", "")
         words = groups.move(customer, kind, to, seen=seen, by=viewer.id, token=web.token_of(request))
         messages.success(request, words)
+    return web.back(request, reverse("customer", args=(customer,)))
+
+
+@require_POST
+@requires("edit_customers")
+def undo_move(request: HttpRequest, customer: str, kind: str) -> HttpResponse:
+    """Take the latest move of this kind back; `of` says which one was looked at."""
+    viewer = viewer_of(request)
+    customer_for(viewer, customer)
+    with web.told(request):
+        of = request.POST.get("of", "")
+        messages.success(request, groups.undo(customer, kind, of, by=viewer.id, token=web.token_of(request)))
     return web.back(request, reverse("customer", args=(customer,)))
 
 

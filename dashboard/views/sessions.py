@@ -6,12 +6,12 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse, QueryDict
+from django.http import HttpRequest, HttpResponse, QueryDict, StreamingHttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from dashboard import redis
+from dashboard import clock, redis
 from dashboard.permissions import requires, viewer_of
 from dashboard.repository import audit, lockouts, security, sessions
 from dashboard.repository.sessions import KINDS, Filter, Kind, Session
@@ -41,12 +41,33 @@ def _listing(request: HttpRequest) -> dict[str, Any]:
         "pager": web.pager(request, page),
         "wanted": wanted,
         "filtered": wanted != Filter(),
+        "query": request.GET.urlencode(),
         "chips": _chips(request, sessions.totals(client, wanted), wanted),
         "activities": list(sessions.ACTIVITY_LIFE),
         "locks": security.locks(client),
         "history": audit.history(client, audit.SESSION, wanted.person, limit=20) if wanted.person else [],
         "own": _own(request),
     }
+
+
+@require_safe
+@requires("manage_sessions")
+def csv_file(request: HttpRequest) -> StreamingHttpResponse:
+    """The list with its filter, whole, sent while it is read."""
+    header = (
+        "Person", "Kind", "Device", "Device number", "Network address", "Branch", "Signed in", "Last activity",
+        "Activity", "Permissions", "Ends",
+    )  # fmt: skip
+    rows = map(_csv_row, sessions.every(redis.client(), _wanted(request)))
+    return web.csv_answer(f"sessions-{clock.today()}.csv", header, rows)
+
+
+def _csv_row(session: Session) -> tuple[object, ...]:
+    return (
+        session.person, session.kind, session.device, session.device_id, session.address, session.branch,
+        session.signed_in, session.last_activity, session.activity, " ".join(session.permissions),
+        clock.moment(session.deadline) if session.deadline else None,
+    )  # fmt: skip
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

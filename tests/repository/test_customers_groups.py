@@ -9,8 +9,8 @@ from decimal import Decimal
 import pytest
 from redis import Redis
 
-from dashboard import keys
-from dashboard.errors import Conflict, Invalid, NotFound
+from dashboard import clock, keys
+from dashboard.errors import Conflict, Expired, Invalid, NotFound
 from dashboard.repository import areas, audit, groups
 from dashboard.repository.reindex import reconcile
 
@@ -116,6 +116,90 @@ def _together(*calls: object) -> list[object]:
 
     with ThreadPoolExecutor(len(calls)) as pool:
         return list(pool.map(run, calls))
+
+
+class TestUndo:
+    def look(self, store: Redis) -> groups.Undo | None:
+        return groups.undoable(store, "CUST001", groups.membership(store, "CUST001")).get("segment")
+
+    def back(self, store: Redis, of: str | None = None, token: str | None = None) -> str:
+        found = self.look(store)
+        return groups.undo("CUST001", "segment", of or (found.id if found else ""), by="AG002", token=token)
+
+    @pytest.mark.parametrize("before, to", [("high_risk", "low_risk"), ("", "low_risk"), ("high_risk", "")])
+    def test_puts_them_back_where_they_stood_alone(self, store: Redis, before: str, to: str) -> None:
+        stand(store, "CUST001", *filter(None, [before]))
+        stand(store, "CUST002", "high_risk", "low_risk")
+        move(to, before)
+        said = self.back(store)
+        assert said.startswith("Segment changed back from ")
+        assert stands(store) == [each for each in [before] if each]
+        assert stands(store, "CUST002") == ["high_risk", "low_risk"]
+        texts = [record.text for record in audit.history(store, audit.CUSTOMER, "CUST001")]
+        assert len(texts) == 2 and "by AG002: the move by AG001 was undone" in texts[0]
+
+    def test_is_open_for_ten_minutes_once_and_never_for_the_undoing(self, store: Redis) -> None:
+        move("low_risk", "")
+        found = self.look(store)
+        assert found and 595_000 < found.deadline - clock.now_ms() <= groups.UNDO_LIFE
+        assert self.back(store, token="u") == self.back(store, found.id, token="u")
+        assert self.look(store) is None
+        with pytest.raises(Expired):
+            self.back(store, found.id)
+
+    def test_what_others_did_since_is_not_undone(self, store: Redis) -> None:
+        move("low_risk", "")
+        first = self.look(store)
+        assert first
+        store.smove(keys.segment("low_risk"), keys.segment("high_risk"), "CUST001")  # another tool
+        assert self.look(store) is None
+        with pytest.raises(Conflict, match="high risk now"):
+            self.back(store, first.id)
+        move("medium_risk", "high_risk")
+        with pytest.raises(Conflict):
+            self.back(store, first.id)
+        assert stands(store) == ["medium_risk"]
+
+    def test_a_contradiction_is_not_brought_back(self, store: Redis) -> None:
+        move("medium_risk", "")
+        stand(store, "CUST001", "high_risk")
+        move("low_risk", "high_risk,medium_risk")
+        assert self.look(store) is None
+
+    def test_a_group_left_empty_is_there_again(self, store: Redis) -> None:
+        store.sadd(keys.segment("flood"), "CUST001")
+        areas.refresh(store, "groups", ["segment:flood"])
+        move("low_risk", "flood")
+        areas.refresh(store, "groups", ["segment:flood"])
+        self.back(store)
+        assert store.smembers(keys.segment("flood")) == {"CUST001"} and stands(store) == []
+
+    @pytest.mark.parametrize(
+        "broken", [None, "", "{}", "[]", "1", '{"id": 1}', '{"id": "x", "was": "a b", "now": "low_risk", "by": "y"}']
+    )
+    def test_what_another_tool_broke_is_none(self, store: Redis, broken: str | None) -> None:
+        move("low_risk", "")
+        name = keys.move_undo("segment", "CUST001")
+        if broken is None:
+            store.delete(name)
+            store.rpush(name, "a list")
+        else:
+            store.set(name, broken, keepttl=True)
+        assert self.look(store) is None
+        with pytest.raises((Expired, Conflict)):
+            self.back(store, "x")
+        assert stands(store) == ["low_risk"]
+
+    def test_an_undo_and_a_move_at_the_same_moment_leave_them_in_one(self, store: Redis) -> None:
+        for _ in range(40):
+            store.delete(*(keys.segment(name) for name in groups.USUAL["segment"]))
+            stand(store, "CUST001", "high_risk")
+            move("low_risk", "high_risk")
+            found = self.look(store)
+            assert found
+            results = _together(lambda: self.back(store, found.id), lambda: move("medium_risk", "low_risk"))  # noqa: B023
+            assert len(stands(store)) == 1
+            assert sorted(isinstance(each, Conflict) for each in results) == [False, True]
 
 
 class TestFigures:

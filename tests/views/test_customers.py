@@ -220,7 +220,10 @@ class TestNewAndEdit:
 
 
 class TestVerbs:
-    verbs = ("/customers/CUST001/move/segment/", "/customers/CUST001/repair/", "/locations/dallas/75201/repair/")
+    verbs = (
+        "/customers/CUST001/move/segment/", "/customers/CUST001/repair/", "/locations/dallas/75201/repair/",
+        "/customers/CUST001/move/segment/undo/",
+    )  # fmt: skip
 
     @pytest.mark.parametrize("path", verbs)
     def test_roles_and_get(self, agent_client: Client, admin_client: Client, john: str, path: str) -> None:
@@ -239,6 +242,26 @@ class TestVerbs:
             assert agent_client.post(self.verbs[0], sent).status_code == 302
         assert store.smembers("segment:low_risk") == {john} and store.sismember("tier:platinum", john)
         assert "Segment changed from high risk to low risk by AG001" in shown(agent_client, f"/customers/{john}/")
+
+    def test_a_move_is_taken_back_from_the_page(self, agent_client: Client, store: Redis, john: str) -> None:
+        sent = {"segment": "low_risk", "seen_segment": "high_risk", "token": "m"}
+        agent_client.post(f"/customers/{john}/move/segment/", sent)
+        page = shown(agent_client, f"/customers/{john}/")
+        assert "Segment moved from high risk to low risk by AG001" in page
+        of = re.search(r'name="of" value="(\w+)"', page)
+        assert of
+        for _ in range(2):
+            agent_client.post(f"/customers/{john}/move/segment/undo/", {"of": of[1], "token": "u"})
+            assert store.sismember("segment:high_risk", john) and not store.sismember("segment:low_risk", john)
+        page = shown(agent_client, f"/customers/{john}/")
+        assert "/undo/" not in page and "changed back from low risk to high risk by AG001" in page
+        again = agent_client.post(f"/customers/{john}/move/segment/undo/", {"of": of[1]}, follow=True)
+        assert "There is nothing to undo" in again.content.decode()
+        assert agent_client.post(f"/customers/{john}/move/nonsense/undo/", {"of": "x"}).status_code == 302
+
+    def test_an_admin_is_offered_no_undo(self, agent_client: Client, admin_client: Client, john: str) -> None:
+        agent_client.post(f"/customers/{john}/move/segment/", {"segment": "low_risk", "seen_segment": "high_risk"})
+        assert "/undo/" not in shown(admin_client, f"/customers/{john}/")
 
     def test_a_repair(self, agent_client: Client, store: Redis, john: str) -> None:
         page = shown(agent_client, f"/customers/{john}/")

@@ -204,6 +204,21 @@ class TestSavedFilters:
         agent_client.post("/filters/remove/", {"next": "/quotes/", "name": "Hot cars"})
         assert "Hot cars" not in shown(agent_client, "/quotes/")
 
+    @pytest.mark.parametrize(
+        "here",
+        [
+            "/policies/?status=ACTIVE&sort=premium", "/policies/renewals/?product=auto", "/quotes/lapsed/?product=auto",
+            "/claims/?stage=reported", "/customers/?q=john", "/locations/?city=dallas", "/sessions/?kind=portal",
+        ],
+    )  # fmt: skip
+    def test_every_list_with_filters_keeps_them(self, admin_client: Client, here: str) -> None:
+        path, _, query = here.partition("?")
+        assert "Name this filter" in shown(admin_client, here)
+        assert "Name this filter" not in shown(admin_client, path)
+        admin_client.post("/filters/save/", {"next": f"{here}&at=%3E1~x", "name": "Mine"})
+        assert f'href="{path}?{query.replace("&", "&amp;")}">Mine' in shown(admin_client, path)
+        assert "Mine" not in shown(admin_client, "/quotes/")
+
     @pytest.mark.parametrize("name", ["", "x" * 99, "a\tb\x00"])
     def test_a_name_has_to_be_one(self, agent_client: Client, store: Redis, name: str) -> None:
         agent_client.post("/filters/save/", {"next": "/quotes/?risk=HIGH", "name": name})

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import re
+import time
+from datetime import UTC, datetime
 
 import pytest
 from django.test import Client
 from redis import Redis
 
 from dashboard import keys
-from dashboard.repository import audit, lockouts, security, sessions
+from dashboard.repository import audit, lockouts, sessions
 from tests import cast
 
 AGENT, PORTAL, MOBILE = "agent:AG001:workstation", "customer:CUST001:portal", "mobile:CUST001:device123"
@@ -41,6 +45,7 @@ class TestWho:
         client: Client = request.getfixturevalue(who)
         lockouts.failed(lockouts.begin("AG003"))
         assert client.get("/sessions/").status_code == 403
+        assert client.get("/sessions/csv/").status_code == 403
         assert client.get(f"/sessions/revoke/?session={AGENT}").status_code == 403
         assert client.post("/sessions/revoke/", {"session": AGENT, "confirmed": "1"}).status_code == 403
         assert client.post("/lockouts/unlock/", {"person": "AG003"}).status_code == 403
@@ -95,6 +100,39 @@ class TestListing:
         page = admin_client.get("/sessions/?person=CUST001").content.decode()
         assert "Portal session of CUST001" in page
         assert "ended by ADM001" in page
+
+
+class TestCsv:
+    def rows(self, client: Client, query: str = "") -> list[dict[str, str]]:
+        response = client.get(f"/sessions/csv/?{query}")
+        assert response.streaming and response["Content-Type"].startswith("text/csv")
+        return list(csv.DictReader(io.StringIO(b"".join(response).decode())))  # type: ignore[arg-type]
+
+    def test_holds_the_whole_filter_beyond_the_page_and_no_formula(
+        self, admin_client: Client, store: Redis, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(sessions, "EXPORTED", 7)
+        made = [f"CUST{number:03}" for number in range(60)]
+        for at, person in enumerate(made):
+            store.set(keys.device_session("mobile", person, "d1"), "=HYPERLINK(1)", px=600_000 + at)
+        sessions.refresh(store, [f"mobile:{person}:d1" for person in made])
+        found = self.rows(admin_client, "kind=mobile")
+        assert [row["Person"] for row in found] == made
+        assert found[0]["Device"] == "'=HYPERLINK(1)"
+        assert self.rows(admin_client, "kind=tablet") == []
+
+    def test_tells_each_fact_and_never_the_secret(self, admin_client: Client, store: Redis, customer: None) -> None:
+        (row,) = self.rows(admin_client, "kind=portal&person=CUST001")
+        assert row["Device"] == "Chrome 115.0, Windows 10" and row["Network address"] == "192.168.1.100"
+        assert row["Permissions"] == "view_policies make_payments update_profile" and row["Activity"] == "high"
+        assert datetime.fromisoformat(row["Signed in"]) == datetime(2024, 8, 18, 10, 30, tzinfo=UTC)
+        assert datetime.fromisoformat(row["Ends"]).timestamp() > time.time()
+        reference = store.get(keys.workstation("ADM001")).rpartition("ref:")[2]
+        assert reference not in str(self.rows(admin_client))
+
+    def test_the_pages_link_carries_its_filter(self, admin_client: Client, customer: None) -> None:
+        page = admin_client.get("/sessions/?kind=portal&activity=high").content.decode()
+        assert 'href="/sessions/csv/?kind=portal&amp;activity=high"' in page
 
 
 class TestRevoking:
