@@ -14,7 +14,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST
 
 from dashboard import keys, redis
-from dashboard.errors import Conflict, Expired, Forbidden, Invalid
+from dashboard.errors import Expired, Invalid
 from dashboard.forms.claims import (
     KINDS,
     Approve,
@@ -28,7 +28,6 @@ from dashboard.forms.claims import (
     Reserve,
     SendBack,
 )
-from dashboard.forms.fields import refuse
 from dashboard.permissions import (
     Ability,
     Viewer,
@@ -53,25 +52,23 @@ def new(request: HttpRequest) -> HttpResponse:
     viewer = viewer_of(request)
     policy = _policy_named(viewer, request.POST.get("policy") or request.GET.get("policy", ""))
     form = Report(request.POST or None, initial=_first(request, policy))
-    if request.method == "POST" and form.is_valid():
-        typed = form.cleaned_data["policy"]
-        try:
-            if typed and not policy:
-                raise Invalid(
-                    {"policy": "There is no such policy that you may see. Leave it empty if it is not known."}
-                )
-            number = claims.report(
-                **{**form.cleaned_data, "policy": policy.id if policy else None},
-                agent=_agent(viewer, policy),
-                by=viewer.id,
-                token=web.token_of(request),
-            )
-        except Invalid as error:
-            refuse(form, error)
-        else:
-            messages.success(request, f"Claim {number} is reported. Assign an adjuster within 7 days.")
-            return redirect("claim", number)
-    return web.form_page(request, "claims/new", {"form": form, "policy": policy, "kinds": KINDS})
+
+    def report() -> str:
+        if form.cleaned_data["policy"] and not policy:
+            raise Invalid({"policy": "There is no such policy that you may see. Leave it empty if it is not known."})
+        return claims.report(
+            **{**form.cleaned_data, "policy": policy.id if policy else None},
+            agent=_agent(viewer, policy),
+            by=viewer.id,
+            token=web.token_of(request),
+        )
+
+    number, status = web.attempt(form, report)
+    if number is not None:
+        messages.success(request, f"Claim {number} is reported. Assign an adjuster within 7 days.")
+        return redirect("claim", number)
+    shown = {"form": form, "policy": policy, "kinds": KINDS}
+    return web.form_page(request, "claims/new", shown, status=status)
 
 
 def _first(request: HttpRequest, policy: policies.Policy | None) -> dict[str, str | None]:
@@ -235,18 +232,10 @@ def _take(request: HttpRequest, number: str, step: Step) -> HttpResponse:
     viewer = viewer_of(request)
     claim = claim_for(viewer, number)
     form = step.form(request.POST or None, claim=claim)
-    status = 200
-    if request.method == "POST" and form.is_valid():
-        try:
-            words = step.run(number, form.cleaned_data, viewer, web.token_of(request))
-        except Invalid as error:
-            refuse(form, error)
-        except (Conflict, Expired, Forbidden) as error:
-            form.add_error(None, str(error))
-            status = 403 if isinstance(error, Forbidden) else 409
-        else:
-            messages.success(request, words)
-            return redirect("claim", number)
+    words, status = web.attempt(form, lambda: step.run(number, form.cleaned_data, viewer, web.token_of(request)))
+    if words is not None:
+        messages.success(request, words)
+        return redirect("claim", number)
     shown = {
         "claim": claim,
         "step": step,

@@ -17,7 +17,6 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from dashboard import charts, clock, keys, redis, vin
 from dashboard.errors import Conflict, Invalid
-from dashboard.forms.fields import refuse
 from dashboard.forms.policy_service import Cancel, ChangeAgent, Endorse, Reassign, Reinstate, Renew, Served
 from dashboard.permissions import Viewer, policy_for, requires, viewer_of
 from dashboard.repository import agents, audit, claims, jobs, policies
@@ -91,34 +90,22 @@ AGENT = Step(
 )  # fmt: skip
 
 
-@require_http_methods(["GET", "POST"])
-@requires("edit_policies")
-def endorse(request: HttpRequest, product: str, number: str) -> HttpResponse:
-    return _take(request, product, number, ENDORSE)
+def _step(step: Step) -> Callable[..., HttpResponse]:
+    """The page of a step."""
+
+    @require_http_methods(["GET", "HEAD", "POST"])
+    @requires("edit_policies")
+    def page(request: HttpRequest, product: str, number: str) -> HttpResponse:
+        return _take(request, product, number, step)
+
+    return page
 
 
-@require_http_methods(["GET", "POST"])
-@requires("edit_policies")
-def renew(request: HttpRequest, product: str, number: str) -> HttpResponse:
-    return _take(request, product, number, RENEW)
-
-
-@require_http_methods(["GET", "POST"])
-@requires("edit_policies")
-def cancel(request: HttpRequest, product: str, number: str) -> HttpResponse:
-    return _take(request, product, number, CANCEL)
-
-
-@require_http_methods(["GET", "POST"])
-@requires("edit_policies")
-def reinstate(request: HttpRequest, product: str, number: str) -> HttpResponse:
-    return _take(request, product, number, REINSTATE)
-
-
-@require_http_methods(["GET", "POST"])
-@requires("edit_policies")
-def change_agent(request: HttpRequest, product: str, number: str) -> HttpResponse:
-    return _take(request, product, number, AGENT)
+endorse = _step(ENDORSE)
+renew = _step(RENEW)
+cancel = _step(CANCEL)
+reinstate = _step(REINSTATE)
+change_agent = _step(AGENT)
 
 
 def _take(request: HttpRequest, product: str, number: str, step: Step) -> HttpResponse:
@@ -128,20 +115,17 @@ def _take(request: HttpRequest, product: str, number: str, step: Step) -> HttpRe
     viewer, client = viewer_of(request), redis.client()
     policy = policy_for(viewer, product, number)
     form = step.form(request.POST or None, policy=policy, stored=policies.raw_facts(client, policy))
-    status = 200
-    if request.method == "POST" and form.is_valid():
-        try:
-            own_branch(viewer, form.cleaned_data.get("agent"))
-            words = step.run(policy, form, viewer.id, web.token_of(request))
-        except Invalid as error:
-            refuse(form, error)
-        except Conflict as error:
-            form.add_error(None, str(error))
-            form.renew(policy)
-            status = 409
-        else:
-            messages.success(request, words)
-            return redirect("policy", product, number)
+
+    def run() -> str:
+        own_branch(viewer, form.cleaned_data.get("agent"))
+        return step.run(policy, form, viewer.id, web.token_of(request))
+
+    words, status = web.attempt(form, run)
+    if words is not None:
+        messages.success(request, words)
+        return redirect("policy", product, number)
+    if status == 409:
+        form.renew(policy)
     shown = {"step": step, "form": form, "why_not": step.why_not(policy), "vin": typed_vin(form, policy)}
     shown |= _standing(viewer, policy)
     return web.form_page(request, "policies/step", shown, areas=("policies", "claims"), status=status)
@@ -322,18 +306,16 @@ def reassign(request: HttpRequest) -> HttpResponse:
     viewer = viewer_of(request)
     picked = _picked(viewer, request.GET.getlist("pick"))
     form = Reassign(request.POST or None)
-    if request.method == "POST" and form.is_valid():
-        try:
-            _known_agent(form.cleaned_data["agent"])
-            members = picked if picked is not None else _all_of(request)
-            title = f"Give {len(members):,} polic{'y' if len(members) == 1 else 'ies'} to {form.cleaned_data['agent']}"
-            job = jobs.preview(service.REASSIGN, members, form.cleaned_data, by=viewer.id, title=title)
-        except Invalid as error:
-            refuse(form, error)
-        except Conflict as error:
-            form.add_error(None, str(error))
-        else:
-            return redirect("job", job)
+
+    def preview() -> str:
+        _known_agent(form.cleaned_data["agent"])
+        members = picked if picked is not None else _all_of(request)
+        title = f"Give {len(members):,} polic{'y' if len(members) == 1 else 'ies'} to {form.cleaned_data['agent']}"
+        return jobs.preview(service.REASSIGN, members, form.cleaned_data, by=viewer.id, title=title)
+
+    job, status = web.attempt(form, preview)
+    if job is not None:
+        return redirect("job", job)
     wanted = filter_of(request)
     total = len(picked) if picked is not None else _total(viewer, wanted)
     shown = {
@@ -345,7 +327,7 @@ def reassign(request: HttpRequest) -> HttpResponse:
         "agents": agents.directory(redis.client()).agents(viewer.scope),
         "most": MOST_REASSIGNED,
     }
-    return web.form_page(request, "policies/reassign", shown)
+    return web.form_page(request, "policies/reassign", shown, status=status)
 
 
 def _picked(viewer: Viewer, members: list[str]) -> list[str] | None:

@@ -13,8 +13,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 
+from django import forms
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import redirect, render
@@ -22,11 +23,14 @@ from django.template.loader import render_to_string
 from django.utils.http import url_has_allowed_host_and_scheme
 
 from dashboard import clock, redis
-from dashboard.errors import DomainError, StoreDown
+from dashboard.errors import Conflict, DomainError, Expired, Forbidden, Invalid, StoreDown
+from dashboard.forms.fields import refuse
 from dashboard.live import stream
 from dashboard.permissions import viewer_of
 from dashboard.repository import filters, store
 from dashboard.repository.index import Page
+
+T = TypeVar("T")
 
 _SHARED_SECONDS = 2.0
 """How long an answer may be given to others while no event says that its area changed."""
@@ -85,6 +89,25 @@ def token_of(request: HttpRequest) -> str:
 def done_before(token: str) -> bool:
     """Whether this very form was sent and done already: what it was about may be gone by now. One round trip."""
     return store.is_done(token)
+
+
+def attempt(form: forms.BaseForm, act: Callable[[], T]) -> tuple[T | None, int]:
+    """Do what a form asks for, once it is filled in rightly. What keeps it from being done stands on the form, which
+    keeps what was typed: beside its field, or above all of them when a colleague was faster (409) or it is for
+    somebody else to do (403).
+
+    Gives what was done and 200; None and the page's status where nothing was.
+    """
+    if not (form.is_bound and form.is_valid()):
+        return None, 200
+    try:
+        return act(), 200
+    except Invalid as error:
+        refuse(form, error)
+        return None, 200
+    except (Conflict, Expired, Forbidden) as error:
+        form.add_error(None, str(error))
+        return None, 403 if isinstance(error, Forbidden) else 409
 
 
 @contextmanager
