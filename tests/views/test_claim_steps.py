@@ -174,6 +174,7 @@ def test_a_claim_goes_from_approval_through_payment_to_its_end_and_back(
     post(supervisor_client, number, "reopen")
     assert "Reopened" in text_of(agent_client.get(f"/claims/{number}/"))
     assert claims.get(store, number).stage == "investigating"
+    assert "Reopened: Hidden damage" in text_of(agent_client.get("/claims/"))
 
 
 @pytest.mark.parametrize(

@@ -70,6 +70,8 @@ def test_the_pipeline_has_four_columns_that_say_what_to_do_next(agent_client: Cl
         "Denied",
         "Report a claim",
         "Assign an adjuster to a reported",
+        "Nothing is approved and unpaid",
+        "No denied claim is open",
     ):
         assert words in text_of(page)
 
