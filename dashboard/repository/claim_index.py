@@ -70,22 +70,25 @@ def refresh(client: Redis, members: Sequence[str], *, force: bool = False) -> in
     Own changes do this in their transaction; this is for what other tools wrote, and for what has ended.
     """
     members = [member for member in members if is_number(member)]
-    claims, records, kept = _load(client, members, agents.directory(client))
-    undecided = [number for number in records if claims[number].stage in UNDECIDED]
-    sealed = claim_snapshots.seals(client, undecided)
-    pipe = client.pipeline(transaction=True)
-    recorder = Pipe(pipe)
-    for number, seal in sealed.items():
-        if seal != claim_snapshots.seal(records[number]):
-            claim_snapshots.keep(recorder, records[number], claims[number].deadline)
-    for snapshot in kept.values():
-        claim_snapshots.miss(recorder, snapshot)
-    known = distinct(claim.adjuster for claim in claims.values())
-    if known:
-        pipe.sadd(keys.adjusters(), *known)
-    pipe.execute()
-    entries = {member: entry(claims[member]) if member in claims else None for member in members}
-    return INDEX.settle(client, entries, force=force)
+
+    def look(members: Sequence[str]) -> dict[str, Entry]:
+        claims, records, kept = _load(client, members, agents.directory(client))
+        undecided = [number for number in records if claims[number].stage in UNDECIDED]
+        sealed = claim_snapshots.seals(client, undecided)
+        pipe = client.pipeline(transaction=True)
+        recorder = Pipe(pipe)
+        for number, seal in sealed.items():
+            if seal != claim_snapshots.seal(records[number]):
+                claim_snapshots.keep(recorder, records[number], claims[number].deadline)
+        for snapshot in kept.values():
+            claim_snapshots.miss(recorder, snapshot)
+        known = distinct(claim.adjuster for claim in claims.values())
+        if known:
+            pipe.sadd(keys.adjusters(), *known)
+        pipe.execute()
+        return {number: entry(claim) for number, claim in claims.items()}
+
+    return INDEX.follow(client, members, look, force=force)
 
 
 def entry(claim: Claim) -> Entry:

@@ -17,7 +17,7 @@ from dashboard.errors import Conflict
 from dashboard.repository import audit, customers, places, policies
 from dashboard.repository.agents import Directory
 from dashboard.repository.customers import DRIFTED, INDEX, Customer
-from dashboard.repository.index import UNKNOWN, Cursor, Page
+from dashboard.repository.index import UNKNOWN, Cursor, Entry, Page
 from dashboard.repository.places import Misplaced
 from dashboard.repository.store import Change, change
 from dashboard.repository.values import amount, answered, dollars, plain
@@ -162,10 +162,13 @@ def refresh(client: Redis, members: Sequence[str], *, force: bool = False) -> in
     """Bring the index of customers in step with the truth: who they are, and whether their relations agree. Seven round
     trips. Gives how many entries changed.
     """
-    loaded = customers.load(client, members)
-    found = many(client, loaded) if loaded else {}
-    entries = {c: customers.entry(loaded[c], DRIFTED if found[c].of_relations else UNKNOWN) for c in loaded}
-    return INDEX.settle(client, dict.fromkeys(members) | entries, force=force)
+
+    def read(members: Sequence[str]) -> dict[str, Entry]:
+        loaded = customers.load(client, members)
+        found = many(client, loaded) if loaded else {}
+        return {c: customers.entry(loaded[c], DRIFTED if found[c].of_relations else UNKNOWN) for c in loaded}
+
+    return INDEX.follow(client, members, read, force=force)
 
 
 def _drift(who: Customer, told: Mapping[str, policies.Policy], indexed: Iterable[str], grouped: bool) -> Drift:

@@ -30,6 +30,7 @@ from itertools import product as combinations
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from redis import Redis
+from redis.exceptions import WatchError
 
 from dashboard import keys
 from dashboard.repository.keyspace import broken
@@ -54,6 +55,9 @@ _TIES = 8
 
 _LAST = chr(0x10FFFF)
 """Sorts behind every member."""
+
+_TRIES, _TRIES_FOR_ONE = 3, 50
+"""How often members are read anew because somebody placed one of them meanwhile."""
 
 _LONGEST_BUCKET = 40
 """Characters of a member, without its number, that may name a bucket."""
@@ -197,17 +201,55 @@ class Index:
         to.record("HSET", self._place_key(member), member, place)
         return True
 
+    def follow(
+        self,
+        client: Redis,
+        members: Sequence[str],
+        read: Callable[[Sequence[str]], Mapping[str, Entry | None]],
+        *,
+        force: bool = False,
+    ) -> int:
+        """Bring the index in step for these members with what `read` finds; whom it does not find is taken out. Three
+        round trips and those of `read`. Gives how many changed.
+
+        Where they stand is watched from before they are read: if somebody places one of them meanwhile, what was read is
+        older than that, and is read anew instead of put over it. Neighbours share a hash, so on a busy book a large slice
+        is cut in halves.
+        """
+        if not members:
+            return 0
+        for _ in range(_TRIES if len(members) > 1 else _TRIES_FOR_ONE):
+            with client.pipeline(transaction=True) as pipe:
+                pipe.watch(*{self._place_key(member) for member in members})
+                try:
+                    return self._write(client, pipe, dict.fromkeys(members) | dict(read(members)), force)
+                except WatchError:
+                    continue
+        if len(members) == 1:
+            return self.settle(client, dict.fromkeys(members) | dict(read(members)), force=force)
+        half = len(members) // 2
+        return sum(self.follow(client, part, read, force=force) for part in (members[:half], members[half:]))
+
     def settle(self, client: Redis, entries: Mapping[str, Entry | None], *, force: bool = False) -> int:
         """Bring the index in step for these members; None takes one out. Three round trips. Gives how many changed.
-        A key of the index that another tool broke is dropped, and begun anew with these.
+        For what nobody places but who finds it: others `follow`.
+        """
+        return self._write(client, client.pipeline(transaction=True), entries, force)
+
+    def _write(self, client: Redis, pipe: Any, entries: Mapping[str, Entry | None], force: bool) -> int:
+        """A key of the index that another tool broke is dropped, and begun anew with these. Raises WatchError where
+        `pipe` watches and has to.
         """
         known = self.known_places(client, list(entries))
         written = Recording()
         changed = 0
         for member, entry in entries.items():
             changed += self.put(written, member, entry, known[member], force=force)
-        pipe = client.pipeline(transaction=True)
+        if not written.commands:
+            return 0
         lost = broken(client, written.commands)
+        if pipe.watching:
+            pipe.multi()
         if lost:
             pipe.unlink(*lost)
         for command in written.commands:

@@ -254,17 +254,20 @@ def expired(product: str, number: str) -> None:
 
 def refresh(client: Redis, members: Sequence[str], *, force: bool = False) -> int:
     """Bring the list in step with what is kept. Four round trips. Gives how many entries changed."""
-    loaded = load(client, members)
-    pipe = client.pipeline(transaction=False)
-    for member in members:
-        pipe.exists(keys.quote(*member.split(":", 1)))
-    live = {member for member, there in zip(members, pipe.execute(), strict=True) if there}
-    entries = dict.fromkeys(members) | {
-        member: Entry(_facets(each), {"ended": clock.ms(each.at) if each.at else NEVER})
-        for member, each in loaded.items()
-        if member not in live and "ended" in each.facts
-    }
-    return INDEX.settle(client, entries, force=force)
+
+    def read(members: Sequence[str]) -> dict[str, Entry]:
+        loaded = load(client, members)
+        pipe = client.pipeline(transaction=False)
+        for member in members:
+            pipe.exists(keys.quote(*member.split(":", 1)))
+        live = {member for member, there in zip(members, pipe.execute(), strict=True) if there}
+        return {
+            member: Entry(_facets(each), {"ended": clock.ms(each.at) if each.at else NEVER})
+            for member, each in loaded.items()
+            if member not in live and "ended" in each.facts
+        }
+
+    return INDEX.follow(client, members, read, force=force)
 
 
 def _facets(ended: Ended) -> dict[str, str]:

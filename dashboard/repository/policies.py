@@ -471,12 +471,13 @@ def refresh(client: Redis, members: Sequence[str], *, force: bool = False) -> in
 
     Own changes do this in their transaction; this is for what other tools wrote.
     """
-    loaded = load(client, members)
-    homes = customers.addresses(client, [policy.customer for policy in loaded.values() if policy.customer])
-    entries = dict.fromkeys(members) | {
-        member: _entry(policy, homes.get(policy.customer or "")) for member, policy in loaded.items()
-    }
-    return INDEX.settle(client, entries, force=force)
+
+    def read(members: Sequence[str]) -> dict[str, Entry]:
+        loaded = load(client, members)
+        homes = customers.addresses(client, [policy.customer for policy in loaded.values() if policy.customer])
+        return {member: _entry(policy, homes.get(policy.customer or "")) for member, policy in loaded.items()}
+
+    return INDEX.follow(client, members, read, force=force)
 
 
 def _index(draft: Change, policy: Policy) -> None:

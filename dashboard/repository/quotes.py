@@ -494,10 +494,16 @@ def refresh(client: Redis, members: Sequence[str], *, force: bool = False) -> in
     those that have expired. Seven round trips, some more for each quote that is new or gone. Gives how many entries
     changed.
     """
-    loaded = load(client, members)
     known = INDEX.known_places(client, members)
-    entries = dict.fromkeys(members) | {member: _entry(quote) for member, quote in loaded.items()}
-    changed = INDEX.settle(client, entries, force=force)
+    loaded: dict[str, Quote] = {}
+
+    def read(members: Sequence[str]) -> dict[str, Entry]:
+        for member in members:
+            loaded.pop(member, None)
+        loaded.update(found := load(client, members))
+        return {member: _entry(quote) for member, quote in found.items()}
+
+    changed = INDEX.follow(client, members, read, force=force)
     for quote in _unkept(client, list(loaded.values())):
         lapsed.seen(quote.product, quote.number, _stored_facts(quote), quote.deadline)
     for member in members:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +16,7 @@ from redis import Redis
 
 from dashboard import keys
 from dashboard.repository.index import NEVER, Cursor, Entry, Index, Pipe, Slice, clean, number_score
+from dashboard.repository.store import Change, change
 
 BRANCHES = ("", "dallas", "houston")
 COLOURS = ("red", "blue")
@@ -405,3 +408,108 @@ class _Recorded:
 
     def record(self, *command: Any) -> None:
         self.commands.append(command)
+
+
+# -- a slow look at a thing, while somebody changes it
+
+
+class Moved:
+    """A thing whose truth is one string, its colour; whoever changes it places it in the same transaction."""
+
+    def __init__(self, store: Redis) -> None:
+        self.store, self.index = store, an_index()
+        self.slow = 0.0
+
+    def change(self, member: str, colour: str) -> None:
+        def action(draft: Change) -> None:
+            draft.watch(f"truth:{member}")
+            known = self.index.known_places(draft.client, [member])[member]
+            draft.set(f"truth:{member}", colour)
+            self.index.put(draft, member, entry(colour=colour), known)
+
+        change(action)
+
+    def read(self, members: Sequence[str]) -> dict[str, Entry]:
+        found = zip(members, self.store.mget([f"truth:{member}" for member in members]), strict=True)
+        time.sleep(self.slow)
+        return {member: entry(colour=colour) for member, colour in found if colour}
+
+    def follow(self, members: Sequence[str]) -> None:
+        self.index.follow(self.store, members, self.read)
+
+    def settle(self, members: Sequence[str]) -> None:
+        """The plain way: look, then write."""
+        self.index.settle(self.store, self.read(members))
+
+    def stands(self, member: str) -> dict[str, list[str]]:
+        """The colours under which the index lists it, and its truth."""
+        pages = {c: self.index.page(self.store, {"branch": BRANCHES, "colour": [c]}, "score", 100) for c in COLOURS}
+        listed = [colour for colour, page in pages.items() if member in page.members]
+        return {"listed": listed, "true": [self.store.get(f"truth:{member}") or ""]}
+
+    def rounds(self, count: int, look: Callable[[Sequence[str]], None]) -> int:
+        """How often the index lists something else than what is true, where a change meets a slow look."""
+        self.slow, wrong = 0.003, 0
+        for at in range(count):
+            member, gate = f"a:{at}", threading.Barrier(2)
+            self.change(member, COLOURS[0])
+
+            def write(member: str = member, gate: threading.Barrier = gate) -> None:
+                gate.wait()
+                time.sleep(0.001)
+                self.change(member, COLOURS[1])
+
+            def refresh(member: str = member, gate: threading.Barrier = gate) -> None:
+                gate.wait()
+                look([member])
+
+            threads = [threading.Thread(target=write), threading.Thread(target=refresh)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            found = self.stands(member)
+            wrong += found["listed"] != found["true"]
+        return wrong
+
+
+def test_a_slow_look_puts_no_older_place_over_a_newer_one(store: Redis) -> None:
+    moved = Moved(store)
+    assert moved.rounds(60, moved.follow) == 0
+
+
+def test_the_plain_way_puts_an_older_place_over_a_newer_one(store: Redis) -> None:
+    moved = Moved(store)
+    wrong = moved.rounds(60, moved.settle)
+    print(f"The plain way left {wrong} of 60 things where they had been before.")
+    assert wrong > 0
+
+
+def test_a_large_slice_comes_to_its_end_while_neighbours_keep_changing(store: Redis) -> None:
+    moved, stop = Moved(store), threading.Event()
+    members = [f"a:{number}" for number in range(90)]
+    for member in members:
+        store.set(f"truth:{member}", COLOURS[0])
+    moved.slow = 0.001
+
+    def churn() -> None:
+        turn = itertools.cycle(COLOURS)
+        while not stop.is_set():
+            moved.change("a:99", next(turn))
+
+    thread = threading.Thread(target=churn)
+    thread.start()
+    moved.follow(members)
+    stop.set()
+    thread.join()
+    assert moved.index.count(store, [({"branch": BRANCHES, "colour": [COLOURS[0]]}, "score", None, None)])[0] >= 90
+    assert all(moved.index.known_places(store, members).values())
+
+
+def test_whom_nobody_finds_is_taken_out_and_nobody_is_no_question(store: Redis) -> None:
+    moved = Moved(store)
+    moved.change("a:1", COLOURS[0])
+    store.delete("truth:a:1")
+    moved.follow(["a:1"])
+    moved.follow([])
+    assert moved.stands("a:1")["listed"] == [] and moved.index.known_places(store, ["a:1"]) == {"a:1": None}
