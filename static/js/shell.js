@@ -152,6 +152,12 @@
     if (event.target.matches?.("select") && form?.matches("[data-auto]")) form.requestSubmit();
   });
 
+  // Chips on one line that scrolls: the chosen one is to be seen.
+  for (const chip of document.querySelectorAll(".chips [aria-current]")) {
+    const line = chip.closest(".chips");
+    line.scrollLeft = chip.offsetLeft - line.offsetLeft - 40;
+  }
+
   // Sent once: a second click on the way finds the button off. The token makes it harmless, this makes it calm.
   document.addEventListener("submit", (event) => {
     const form = event.target;
@@ -166,8 +172,8 @@
     for (const button of document.querySelectorAll("[aria-busy]")) button.removeAttribute("aria-busy");
   });
 
-  // The first field that is wrong is where to go on.
-  document.querySelector("main [aria-invalid=true]")?.focus();
+  // The first field that is wrong is where to go on; after a refused sign-in that is the password, which came back empty.
+  (document.querySelector("main [aria-invalid=true]") ?? document.querySelector("main:has(.errors) [type=password]"))?.focus();
 
   // An error page of a store that is away tries again by itself.
   const retry = document.querySelector("[data-retry]");
