@@ -400,6 +400,23 @@ group_figures = Family(
 history = Family(
     "dash:history:{area}:{cell}", "zset", (YEAR, YEAR), "Audit keys of one thing, by Unix ms.", rebuilt=True
 )
+audit_list = Family(
+    "dash:audit:{list}:{cell}", "zset", (90 * DAY, SEVEN_YEARS + 3 * DAY),
+    "Audit keys of one kind, or of what one person did, by Unix ms.", rebuilt=True,
+)  # fmt: skip
+chain_queue = Family(
+    "dash:chain-queue", "list", None, "Audit keys that wait to be sealed into the chain, in order.", rebuilt=True
+)
+chain = Family(
+    "dash:chain:{bucket}", "list", None,
+    "A thousand links of the chain over the audit records: key, digest of its value, its end, the link, as JSON.",
+    precious=True,
+)  # fmt: skip
+chain_head = Family("dash:chain-head", "hash", None, "How many links the chain has, and the last one.", precious=True)
+access_noted = Family(
+    "dash:access-noted:{date}:{digest}", "string", (1, DAY + HOUR),
+    "That a person's look at a customer is on record for the day.",
+)  # fmt: skip
 metric_agents = Family(
     "dash:metric-agents:{span}", "set", (DAY, METRIC_RETENTION["quarterly"] + _PERIOD_LENGTH["quarterly"]),
     "Agents that have a figure in that day, week, month or quarter.", rebuilt=True,
@@ -425,10 +442,6 @@ token = Family("dash:token:{digest}", "string", (DAY, DAY), "Result of a form se
 policy_undo = Family(
     "dash:undo:{product}:{number}", "string", (10 * MINUTE, 10 * MINUTE),
     "How the latest service of a policy is taken back: the facts before it, as JSON.",
-)  # fmt: skip
-move_undo = Family(
-    "dash:undo-move:{kind}:{customer}", "string", (10 * MINUTE, 10 * MINUTE),
-    "How a customer's latest move between segments or tiers is taken back: from where, to where, as JSON.",
 )  # fmt: skip
 sequence = Family(
     "dash:sequence:{thing}", "string", None, "The last number given to a quote, policy or claim.", rebuilt=True
@@ -480,6 +493,8 @@ scratch = Family("dash:scratch:{id}", "zset", (5, 5), "Intersection of two cells
 web_session = Family("dash:cache:{rest}", "string", (8 * HOUR, 14 * DAY), "The web framework's sessions.")
 
 LIVE_CHANNEL = "dash:live"
+AUDIT = "audit:"
+"""How the names of audit records begin."""
 
 CATALOGUE: dict[str, Family] = {name: value for name, value in list(globals().items()) if isinstance(value, Family)}
 

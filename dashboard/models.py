@@ -39,3 +39,16 @@ class Staff(models.Model):
 
     def __str__(self) -> str:
         return self.staff_id
+
+
+class Anchor(models.Model):
+    """What the chain over the audit records was at some moment, kept where the store cannot reach: so it is noticed when
+    the chain's end is cut off, or the whole of it replaced by an older one.
+    """
+
+    links = models.PositiveBigIntegerField(unique=True)
+    last = models.CharField(max_length=64)
+    at = models.DateTimeField(auto_now_add=True)
+
+    def __str__(self) -> str:
+        return f"{self.links} links on {self.at:%Y-%m-%d}"

@@ -284,10 +284,11 @@ class Follower:
         return ""
 
     def _run(self) -> None:
+        from dashboard import anchors
         from dashboard.live import follower
 
         try:
-            follower.Follower(client()).run(self._stop)
+            follower.Follower(client(), anchors.keep).run(self._stop)
         except Exception:
             traceback.print_exc()
 

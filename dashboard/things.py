@@ -116,7 +116,7 @@ def index(client: Redis, names: Iterable[str]) -> None:
         members = [found.subject for _, found in parsed if found.family.area == area and found.subject]
         areas.refresh(client, area, list(dict.fromkeys(members)))
     for name, found in parsed:
-        if "stamp" in found.parts:
+        if found.family in audit.FAMILIES:
             audit.note(client, name, found)
     metrics.note_agents(client, [found for _, found in parsed if found.family in keys.AGENT_METRICS])
     reindex.raise_sequences(client, _highest(found for _, found in parsed))

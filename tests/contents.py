@@ -7,6 +7,7 @@ from typing import Any
 from redis import Redis
 
 _READ = {
+    "list": lambda store, name: store.lrange(name, 0, -1),
     "string": lambda store, name: store.get(name),
     "hash": lambda store, name: store.hgetall(name),
     "set": lambda store, name: store.smembers(name),
@@ -25,6 +26,14 @@ def indexes(store: Redis) -> dict[str, Any]:
         name: value
         for name, value in contents(store, "dash:*").items()
         if name.startswith(
-            ("dash:index:", "dash:indexed:", "dash:search:", "dash:history:", "dash:sequence:", "dash:metric-agents:")
+            (
+                "dash:index:",
+                "dash:indexed:",
+                "dash:search:",
+                "dash:history:",
+                "dash:audit:",
+                "dash:sequence:",
+                "dash:metric-agents:",
+            )
         )
     }

@@ -15,17 +15,19 @@ import threading
 import time
 import uuid
 from collections import defaultdict
+from collections.abc import Callable
 
 from redis import Redis
 from redis.client import PubSub
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError, WatchError
+from redis.exceptions import ResponseError as RedisResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from dashboard import clock, keys
 from dashboard import redis as store
-from dashboard.errors import StoreDown
-from dashboard.repository import archive, areas, audit, claims, jobs, metrics, places, policies, reindex
+from dashboard.errors import Conflict, StoreDown
+from dashboard.repository import archive, areas, audit, chain, claims, jobs, metrics, places, policies, reindex
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +46,10 @@ IDLE = 0.3
 """Seconds between two looks for bulk work."""
 CLOSE_PERIODS = 30.0
 """Seconds between two looks for periods of the figures that are over and not closed."""
+SEAL = 0.5
+"""Seconds between two looks for audit records to seal."""
+ANCHOR = 600.0
+"""Seconds between two anchors of the chain over them."""
 NAMED = 50
 """Things of an area that an event names."""
 AT_ONCE = 2_000
@@ -53,8 +59,12 @@ AT_ONCE = 2_000
 class Follower:
     """Call `run` in a thread of its own."""
 
-    def __init__(self, client: Redis) -> None:
+    def __init__(self, client: Redis, anchor: Callable[[chain.Head], None] = lambda head: None) -> None:
+        """`anchor` keeps the head of the chain over the audit records somewhere else than in the store."""
         self._client = client
+        self._anchor = anchor
+        self._sealed = 0.0
+        self._anchored = 0.0
         self._me = uuid.uuid4().hex
         self._pending = _Pending()
         self._day = clock.today()
@@ -96,6 +106,7 @@ class Follower:
                 self._turn_the_day()
                 self._close_periods()
                 self._flush()
+                self._seal_records()
                 self._reconcile_now_and_then(stop)
                 self._see_to_jobs(stop)
 
@@ -142,6 +153,22 @@ class Follower:
         self._closed = time.monotonic()
         for period in archive.close_due(self._client):
             log.info("Closed the figures of %s.", period.name)
+
+    def _seal_records(self) -> None:
+        """Seal the audit records that were written meanwhile. One round trip where there are none."""
+        now = time.monotonic()
+        if now - self._sealed < SEAL:
+            return
+        try:
+            sealed = chain.seal(self._client)
+            if sealed < chain.SLICE:
+                self._sealed = now  # else there are more
+            if now - self._anchored >= ANCHOR or not self._anchored:
+                self._anchored = now
+                self._anchor(chain.head(self._client))
+        except (Conflict, RedisResponseError):
+            self._sealed = now + RECONCILE_BLIND
+            log.exception("The audit records cannot be sealed: run manage.py verify_audit.")
 
     def _flush(self) -> None:
         """Index first, tell then: whoever asks because they were told finds it there."""
@@ -280,9 +307,9 @@ class _Pending:
             return
         area = parsed.family.area
         self.touched.add(area)
-        if "stamp" in parsed.parts:
+        if parsed.family in audit.FAMILIES:
             self.records[key] = parsed
-        elif parsed.subject:
+        if parsed.subject and "stamp" not in parsed.parts:
             self.things[area].add(parsed.subject)
         if parsed.family is keys.customer_field and parsed.parts["field"] == "address":
             self.moved.add(parsed.parts["customer"])

@@ -537,7 +537,7 @@ def _log_payment(draft: Change, transaction: str, claim: Claim, amount: Decimal,
     parts = [f"Customer: {claim.customer}"] if claim.customer else []
     parts += [f"Amount: {plain(amount)}", f"Date: {today.isoformat()}", f"Claim: {claim.number}", f"By: {by}"]
     until = clock.end_of_day(clock.years_later(today, _PAYMENT_YEARS))
-    draft.set_once(keys.payment_audit(transaction), " | ".join(parts), until)
+    audit.add(draft, keys.payment_audit(transaction), " | ".join(parts), clock.now_ms(), until, by=by)
 
 
 def _who_decided(client: Redis, claim: Claim) -> str:

@@ -108,7 +108,7 @@ class _Reconciliation:
         self._follow_places([name for name, found in parsed if found.family is keys.indexed])
         if self._thorough:
             self._follow_cells([(name, found.parts) for name, found in parsed if found.family is keys.index])
-            self._follow_history([name for name, found in parsed if found.family is keys.history])
+            self._follow_history([name for name, found in parsed if found.family in (keys.history, keys.audit_list)])
             self._follow_words([(name, found.parts) for name, found in parsed if found.family is keys.words])
 
     def finish(self, *, pause: float, stop: Callable[[], bool] | None) -> None:
@@ -149,14 +149,11 @@ class _Reconciliation:
 
     def _follow_records(self, parsed: Iterable[tuple[str, keys.Parsed]]) -> None:
         """Audit records that no history lists yet."""
-        records = [(name, found) for name, found in parsed if "stamp" in found.parts]
-        pipe = self._client.pipeline(transaction=False)
-        for name, found in records:
-            pipe.zscore(_listed_in(found), name)
-        for (name, found), listed in zip(records, pipe.execute(), strict=True):
-            if listed is None:
-                audit.note(self._client, name, found)
-                self.outcome.written += 1
+        records = [(name, found) for name, found in parsed if found.family in audit.FAMILIES]
+        for (name, found), listed in zip(records, audit.is_listed(self._client, records), strict=True):
+            if not listed or self._thorough:
+                audit.note(self._client, name, found, anew=self._thorough)
+                self.outcome.written += not listed
 
     def _follow_metrics(self, found: Iterable[keys.Parsed]) -> None:
         figures = [parsed for parsed in found if parsed.family in keys.AGENT_METRICS]
@@ -241,11 +238,6 @@ def _stands_in(index: Index, facets: Mapping[str, str], place: str | None) -> bo
         return False
     actual = index._facets_of(place)
     return all(actual.get(facet) == value for facet, value in facets.items())
-
-
-def _listed_in(record: keys.Parsed) -> str:
-    *parts, _ = record.parts.values()
-    return keys.history(record.family.area, ".".join(parts))
 
 
 def _members(client: Redis, name: str) -> Iterator[str]:

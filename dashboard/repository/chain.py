@@ -1,0 +1,277 @@
+"""The chain over the audit records: what others remove, alter or let end too early does not go unnoticed.
+
+Each record stands in a queue from the moment it is written. Behind the writers, in order and within about a second, one
+process seals what waits there: a link holds the record's key, a digest of its value, and when it may end, and is itself
+a digest of all that and of the link before it, made with the site's own key, which the store does not know. So a link
+cannot be altered, left out or made up by whoever can write to the store alone; that the chain's end is missing is told
+by the anchors, which are kept with the accounts.
+
+    dash:chain:000000   list   ["audit:policy:...", "<digest>", 1787043600000, "<link>"]   a thousand in each
+    dash:chain-head     hash   links 1234, last <link>
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any, NamedTuple
+
+from django.conf import settings
+from redis import Redis
+
+from dashboard import clock, keys
+from dashboard.repository import audit
+from dashboard.repository.store import Change, change
+from dashboard.repository.values import answered
+
+SLICE = 500
+"""Links that are sealed, or verified, in one go."""
+IN_BUCKET = 1_000
+_FIRST = ""
+
+
+class Link(NamedTuple):
+    """One link, the how manieth it is (from 0): `ends` Unix ms, 0 for never."""
+
+    number: int
+    key: str
+    digest: str
+    ends: int
+    link: str
+
+
+@dataclass(frozen=True)
+class Head:
+    """How many links there are, and the last one's digest."""
+
+    links: int
+    last: str
+
+
+@dataclass(frozen=True)
+class Break:
+    """Where the chain does not hold: the number of the link (from 1), the record's key, and what is wrong, in words."""
+
+    number: int
+    key: str
+    what: str
+
+
+@dataclass
+class Verdict:
+    """What a look at the whole chain found. `ended`: records whose time was over. `waiting`: not sealed yet."""
+
+    links: int = 0
+    standing: int = 0
+    ended: int = 0
+    waiting: int = 0
+    breaks: int = 0
+    first: Break | None = None
+    heads: dict[int, str] = field(default_factory=dict)
+
+    @property
+    def holds(self) -> bool:
+        return self.first is None
+
+    def broken(self, found: Break) -> None:
+        self.breaks += 1
+        if self.first is None or found.number < self.first.number:
+            self.first = found
+
+
+# -- sealing
+
+
+def seal(client: Redis, *, most: int = SLICE) -> int:
+    """Seal what waits, up to `most` records, in order. Gives how many. One round trip where nothing waits, else six.
+    Two processes that seal at once: the head is watched, and the second begins anew.
+    """
+    if not client.llen(keys.chain_queue()):
+        return 0
+
+    def action(draft: Change) -> int:
+        draft.watch(keys.chain_head())
+        draft.require("hash", [keys.chain_head()])
+        names = draft.client.lrange(keys.chain_queue(), 0, most - 1)
+        at = head(draft.client)
+        draft.require("list", sorted({_bucket(at.links), _bucket(at.links + len(names))}))
+        last = at.last
+        for number, (name, digest, ends) in enumerate(_as_they_are(draft.client, names), at.links):
+            last = _link(_key(), last, number, name, digest, ends)
+            draft.record("RPUSH", _bucket(number), json.dumps([name, digest, ends, last], separators=(",", ":")))
+        draft.record("HSET", keys.chain_head(), "links", str(at.links + len(names)), "last", last)
+        draft.record("LTRIM", keys.chain_queue(), len(names), -1)
+        return len(names)
+
+    return change(action)
+
+
+def head(client: Redis) -> Head:
+    """One round trip. A head that cannot be read is the beginning: `verify` says so."""
+    found = client.hgetall(keys.chain_head())
+    links = found.get("links", "0")
+    return Head(int(links) if links.isdecimal() else 0, found.get("last", _FIRST))
+
+
+def waiting(client: Redis) -> int:
+    return int(client.llen(keys.chain_queue()))
+
+
+# -- verifying
+
+
+def verify(
+    client: Redis,
+    *,
+    anchors: Mapping[int, str] | None = None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Verdict:
+    """Look at every link and at every record that should be there. Two round trips for each SLICE of links.
+
+    `anchors`: number of links -> the last link then, as it was known elsewhere.
+    """
+    at = head(client)
+    verdict = Verdict(links=at.links, waiting=waiting(client))
+    last, number = _FIRST, 0
+    for links in _slices(_links(client, at.links), SLICE):
+        for link in links:
+            if link.number != number:
+                verdict.broken(Break(number + 1, "", f"{link.number - number} links are missing from the chain"))
+                number, last = link.number, _before(client, link.number)
+            if not _holds(link, last):
+                verdict.broken(Break(link.number + 1, link.key, "the link was altered, or one before it left out"))
+            last, number = link.link, number + 1
+            if anchors and anchors.get(number, last) != last:
+                verdict.broken(Break(number, link.key, "the chain up to here is another than it was"))
+        _look_at_records(client, links, verdict)
+        progress(number, at.links)
+    if number != at.links or last != at.last:
+        verdict.broken(Break(number + 1, "", f"the chain has {number} links where its head says {at.links}"))
+    known = max(anchors or (0,))
+    if known > number:
+        verdict.broken(Break(number + 1, "", f"the chain ends at {number} links, and had {known}"))
+    return verdict
+
+
+def _look_at_records(client: Redis, links: Sequence[Link], verdict: Verdict) -> None:
+    """Whether each record is there, says what it said, and will live as long. One round trip."""
+    now = clock.now_ms()
+    live = [link for link in links if not link.ends or link.ends > now]
+    verdict.ended += len(links) - len(live)
+    for link, (_, digest, ends) in zip(live, _as_they_are(client, [link.key for link in live]), strict=True):
+        what = _what_befell(link, digest, ends)
+        if what and (not link.ends or link.ends > clock.now_ms()):
+            verdict.broken(Break(link.number + 1, link.key, what))
+        else:
+            verdict.standing += 1
+
+
+def _what_befell(link: Link, digest: str, ends: int) -> str:
+    if not link.digest:
+        return "the record was gone before it was sealed"
+    if not digest:
+        return "the record was removed"
+    if digest != link.digest:
+        return "the record was altered"
+    if ends and (not link.ends or ends < link.ends):
+        return "the record ends earlier than it should"
+    return ""
+
+
+def unsealed(client: Redis) -> list[str]:
+    """Audit keys that are in no link and not in the queue: it was lost, or they were written while nobody listened.
+    One SCAN, beside everybody's work; holds a number for each link in memory.
+    """
+    sealed = {hash(link.key) for link in _links(client, head(client).links)}
+    sealed |= {hash(name) for name in client.lrange(keys.chain_queue(), 0, -1)}
+    found = client.scan_iter(match=f"{keys.AUDIT}*", count=SLICE)
+    return [name for name in found if hash(name) not in sealed and audit.kind_of(name)]
+
+
+def queue(client: Redis, names: Sequence[str]) -> None:
+    """Put these in the queue. One round trip."""
+    if names:
+        client.rpush(keys.chain_queue(), *names)
+
+
+# -- links
+
+
+def _links(client: Redis, count: int) -> Iterator[Link]:
+    """All links in order; what is not one of ours is passed over, and so missing."""
+    for bucket in range(0, max(count, 1), IN_BUCKET):
+        (rows,) = answered(client.pipeline(transaction=False).lrange(_bucket(bucket), 0, -1))
+        for offset, raw in enumerate(rows or ()):
+            link = _parsed(bucket + offset, raw)
+            if link:
+                yield link
+
+
+def _parsed(number: int, raw: str) -> Link | None:
+    try:
+        key, digest, ends, link = json.loads(raw)
+        return Link(number, str(key), str(digest), int(ends), str(link))
+    except (ValueError, TypeError, RecursionError):
+        return None
+
+
+def _before(client: Redis, number: int) -> str:
+    """The link before this one, as it stands."""
+    if not number:
+        return _FIRST
+    (raw,) = answered(client.pipeline(transaction=False).lindex(_bucket(number - 1), (number - 1) % IN_BUCKET))
+    link = _parsed(number - 1, raw) if raw else None
+    return link.link if link else _FIRST
+
+
+def _holds(link: Link, last: str) -> bool:
+    made = (_link(key, last, link.number, link.key, link.digest, link.ends) for key in _keys())
+    return any(hmac.compare_digest(each.encode(), link.link.encode(errors="replace")) for each in made)
+
+
+def _link(key: bytes, last: str, number: int, name: str, digest: str, ends: int) -> str:
+    content = json.dumps([last, number, name, digest, ends]).encode()
+    return hmac.new(key, content, hashlib.sha256).hexdigest()[:32]
+
+
+def _as_they_are(client: Redis, names: Sequence[str]) -> Iterator[tuple[str, str, int]]:
+    """Name, digest of the value ("" for none) and end (Unix ms, 0 for never) of each. One round trip."""
+    pipe = client.pipeline(transaction=False)
+    for name in names:
+        pipe.get(name)
+        pipe.pexpiretime(name)
+    answers = pipe.execute(raise_on_error=False) if names else []
+    for name, value, end in zip(names, answers[0::2], answers[1::2], strict=True):
+        for answer in (value, end):
+            if isinstance(answer, Exception) and "WRONGTYPE" not in str(answer):
+                raise answer
+        yield name, _digest(value), max(int(end), 0)
+
+
+def _digest(value: Any) -> str:
+    if value is None:
+        return ""
+    content = b"of another type" if isinstance(value, Exception) else value.encode(errors="surrogateescape")
+    return hashlib.sha256(content).hexdigest()[:32]
+
+
+def _bucket(number: int) -> str:
+    return keys.chain(f"{number // IN_BUCKET:06d}")
+
+
+def _key() -> bytes:
+    return _keys()[0]
+
+
+def _keys() -> list[bytes]:
+    """The site's key, then those it had before."""
+    return [each.encode() for each in (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)]
+
+
+def _slices(links: Iterator[Link], size: int) -> Iterator[list[Link]]:
+    while part := list(islice(links, size)):
+        yield part

@@ -1,0 +1,156 @@
+"""Audit records are found by who, what, whom and when, without a look at all of them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import time_machine
+from redis import Redis
+
+from dashboard import clock, keys
+from dashboard.repository import audit
+from dashboard.repository.audit import Search
+from dashboard.repository.store import change
+
+DAY = datetime(2026, 8, 18, 10, tzinfo=UTC)
+
+
+@pytest.fixture
+def records(store: Redis) -> Redis:
+    """Nine records by three people, a minute apart."""
+    with time_machine.travel(DAY, tick=False) as now:
+        for number in range(3):
+            for who, family, parts in (
+                ("AG001", audit.POLICY, ("auto", f"10000{number}")),
+                ("AG002", audit.CUSTOMER, ("CUST001",)),
+                ("SUP001", audit.CLAIM, (f"CLM00{number}",)),
+            ):
+                text = f"Step {number} by {who}"
+                change(lambda draft, f=family, p=parts, t=text: audit.append(draft, f, *p, text=t))  # type: ignore[misc]
+                now.shift(60)
+    return store
+
+
+def found(store: Redis, **wanted: object) -> list[str]:
+    return [record.text for record in audit.search(store, Search(**wanted)).records]  # type: ignore[arg-type]
+
+
+def test_all_of_them_newest_first(records: Redis) -> None:
+    assert found(records) == [f"Step {number} by {who}" for number in (2, 1, 0) for who in ("SUP001", "AG002", "AG001")]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "texts"),
+    [
+        ({"who": "AG002"}, ["Step 2 by AG002", "Step 1 by AG002", "Step 0 by AG002"]),
+        ({"kind": "claim"}, ["Step 2 by SUP001", "Step 1 by SUP001", "Step 0 by SUP001"]),
+        ({"about": "CUST001"}, ["Step 2 by AG002", "Step 1 by AG002", "Step 0 by AG002"]),
+        ({"about": "auto:100001"}, ["Step 1 by AG001"]),
+        ({"about": "auto:100001", "who": "AG002"}, []),
+        ({"who": "AG001", "kind": "claim"}, []),
+        ({"words": "STEP 1 by s"}, ["Step 1 by SUP001"]),
+        ({"who": "AG001", "words": "step 0"}, ["Step 0 by AG001"]),
+        ({"who": "no:body"}, []),
+        ({"about": "a:b:c:d:e"}, []),
+        ({"kind": "nothing"}, []),
+    ],
+)
+def test_each_way_of_asking(records: Redis, wanted: dict[str, str], texts: list[str]) -> None:
+    assert found(records, **wanted) == texts
+
+
+def test_a_span_of_time_holds_its_beginning_and_not_its_end(records: Redis) -> None:
+    since, until = (clock.ms(DAY + timedelta(minutes=minutes)) for minutes in (3, 6))
+    assert found(records, since=since, until=until) == ["Step 1 by SUP001", "Step 1 by AG002", "Step 1 by AG001"]
+
+
+def test_pages_follow_each_other_without_gap_or_repeat(records: Redis) -> None:
+    seen, before = [], None
+    while True:
+        page = audit.search(records, Search(), before=before, size=2)
+        seen += [record.key for record in page.records]
+        before = page.more
+        if before is None:
+            break
+    assert len(seen) == len(set(seen)) == 9
+
+
+def test_records_of_one_moment_stay_on_one_page(store: Redis) -> None:
+    with time_machine.travel(DAY, tick=False):
+        for _ in range(7):
+            change(lambda draft: audit.append(draft, audit.CUSTOMER, "CUST001", text="by AG001"))
+    page = audit.search(store, Search(), size=3)
+    assert len(page.records) == 7
+    assert audit.search(store, Search(), before=page.more, size=3).records == ()
+
+
+def test_a_search_for_something_rare_stops_and_says_where_to_go_on(
+    records: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(audit, "_LOOKED_AT", 2)
+    monkeypatch.setattr(audit, "_SLICES", 2)
+    texts: list[str] = []
+    before, pages = None, 0
+    while True:
+        page = audit.search(records, Search(words="step 0"), before=before)
+        texts += [record.text for record in page.records]
+        before, pages = page.more, pages + 1
+        if before is None:
+            break
+    assert texts == ["Step 0 by SUP001", "Step 0 by AG002", "Step 0 by AG001"]
+    assert 1 < pages < 9
+
+
+def test_what_another_tool_wrote_is_found_by_whom_it_names(store: Redis) -> None:
+    key = keys.access_audit("CUST001", "20240818")
+    store.set(key, "Viewed by AG001 at 2024-08-18T10:30:00Z", ex=7_776_000)
+    paid = keys.payment_audit("TXN001")
+    store.set(paid, "Customer: CUST001 | Amount: 1200 | Date: 2024-08-18", ex=220_752_000)
+    for name in (key, paid):
+        parsed = keys.parse(name)
+        assert parsed
+        audit.note(store, name, parsed)
+    assert found(store, who="AG001") == ["Viewed by AG001 at 2024-08-18T10:30:00Z"]
+    (payment,) = audit.search(store, Search(kind="payment")).records
+    assert (payment.about, payment.at, payment.to_the_day) == ("TXN001", datetime(2024, 8, 18, tzinfo=UTC), True)
+    assert audit.totals(store)["access"] == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "who"),
+    [
+        ("Premium updated from 1200 to 1350 by AG001", "AG001"),
+        ("Viewed by AG001 at 2024-08-18T10:30:00Z", "AG001"),
+        ("Assessed by AG002: standard", "AG002"),
+        ("Relations repaired by SUP001. Before: nothing", "SUP001"),
+        ("Customer: CUST001 | Amount: 1200 | Date: 2024-08-18 | Claim: CLM1 | By: AG001", "AG001"),
+        ("Nobody", ""),
+        ("by *", ""),
+        ("", ""),
+    ],
+)
+def test_whom_a_text_names(text: str, who: str) -> None:
+    assert audit.author(text) == who
+
+
+class TestAccess:
+    def test_a_look_is_recorded_once_for_each_person_customer_and_day(self, store: Redis) -> None:
+        with time_machine.travel(datetime.now(UTC), tick=True) as now:
+            assert audit.accessed("CUST001", "AG001")
+            assert not audit.accessed("CUST001", "AG001")
+            assert audit.accessed("CUST001", "AG002")
+            assert audit.accessed("CUST002", "AG001")
+            for name in store.keys("dash:access-noted:*"):
+                assert 0 < store.pttl(name) <= 25 * clock.HOUR
+                store.delete(name)  # midnight: the store's clock is not the test's
+            now.shift(86_400)
+            assert audit.accessed("CUST001", "AG001")
+        records = audit.history(store, audit.ACCESS, "CUST001")
+        assert len(records) == 3
+        assert records[0].text.startswith("Viewed by AG001 at ")
+
+    def test_it_is_kept_for_ninety_days(self, store: Redis) -> None:
+        audit.accessed("CUST001", "AG001")
+        (name,) = store.keys("audit:access:*")
+        assert store.ttl(name) == pytest.approx(7_776_000, abs=5)
