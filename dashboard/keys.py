@@ -443,6 +443,10 @@ policy_undo = Family(
     "dash:undo:{product}:{number}", "string", (10 * MINUTE, 10 * MINUTE),
     "How the latest service of a policy is taken back: the facts before it, as JSON.",
 )  # fmt: skip
+move_undo = Family(
+    "dash:undo-move:{kind}:{customer}", "string", (10 * MINUTE, 10 * MINUTE),
+    "How a customer's latest move between segments or tiers is taken back: from where, to where, as JSON.",
+)  # fmt: skip
 sequence = Family(
     "dash:sequence:{thing}", "string", None, "The last number given to a quote, policy or claim.", rebuilt=True
 )
