@@ -165,6 +165,8 @@ def _places() -> Iterator[Thing]:
         ("dallas", "75201", "home:200001,auto:100001", "750"),
         ("dallas", "75204", "home:200002", "690"),
         ("fort_worth", "76110", "home:200003", "610"),
+        # Lists a policy that stands in the area beside it: the list of drift has a place, too.
+        ("fort_worth", "76109", "home:200003", "655"),
     ):
         yield Thing(
             "places",

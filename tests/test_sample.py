@@ -17,10 +17,12 @@ from dashboard import accounts, clock, keys, sample, things
 from dashboard.repository import (
     archive,
     claims,
+    drift,
     lapsed,
     lockouts,
     metrics,
     periods,
+    places,
     policies,
     quotes,
     security,
@@ -195,6 +197,8 @@ def test_lists_show_all_of_it(loaded: Redis) -> None:
     assert claims.counts(loaded, ALL, claims.Filter(), claims.LAPSED) == {"lapsed": 1}
     assert claims.escalations(loaded, ALL) == claims.Escalations(critical=1, urgent=2)
     assert [load.adjuster for load in claims.workloads(loaded)] == ["ADJ001", "ADJ002", "ADJ003"]
+    assert drift.listing(loaded).total == 1
+    assert [where.zip for where, _ in places.drifting(loaded).rows] == ["76109"]
     assert [row.number for row in lapsed.listing(loaded, ALL, lapsed.Filter()).rows] == ["Q013", "Q014", "Q015"]
     assert sessions.listing(loaded, sessions.Filter()).total == 9
     assert [lock.account for lock in security.locks(loaded).rows] == ["CUST001"]
