@@ -395,7 +395,6 @@ def _described(session: Session) -> str:
 def refresh(client: Redis, members: Sequence[str], *, force: bool = False) -> int:
     """Bring the index in step with the truth for these sessions. Five round trips. Gives how many entries changed."""
 
-
     def read(members: Sequence[str]) -> dict[str, Entry]:
         return {member: _entry(session) for member, session in load(client, members).items()}
 
