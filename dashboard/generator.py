@@ -428,15 +428,15 @@ def _entry(each: Household, product: str, number: str, directory: Directory) -> 
     fields = policies.FIELDS[product]
     # Named by field, not by key: key names would only serve to report problems, and making them costs the most.
     reader = Reader({name: facts.get(name) for name in fields}, {name: name for name in fields})
-    policy = policies._policy(product, number, "strings", reader, directory)
-    return policies._entry(policy, each.facts["address"])
+    policy = policies.policy_of(product, number, "strings", reader, directory)
+    return policies.entry(policy, each.facts["address"])
 
 
 def _listed(each: Household) -> Any:
     """As drift.refresh would make it of what is stored: relations that agree; a test compares the two."""
     fields = keys.CUSTOMER_FIELDS
     reader = Reader({name: each.facts.get(name) for name in fields}, {name: name for name in fields})
-    return customers.entry(customers._customer(each.customer, reader), "")
+    return customers.entry(customers.customer_of(each.customer, reader), "")
 
 
 def _group(bulk: Bulk, each: Household) -> None:

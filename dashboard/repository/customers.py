@@ -161,7 +161,7 @@ def get(client: Redis, customer: str) -> Customer:
     """One or two round trips."""
     found = load(client, [customer], fields=keys.CUSTOMER_FIELDS, always=True)
     # Another tool may have a policy name somebody whom no key can be about.
-    return found.get(customer) or _customer(customer, Reader({}, {name: name for name in keys.CUSTOMER_FIELDS}))
+    return found.get(customer) or customer_of(customer, Reader({}, {name: name for name in keys.CUSTOMER_FIELDS}))
 
 
 def load(
@@ -172,7 +172,7 @@ def load(
     names = {customer: {name: keys.customer_field(customer, name) for name in fields} for customer in wanted}
     values = read_strings(client, [key for each in names.values() for key in each.values()])
     there = {c: each for c, each in names.items() if always or any(values[key] is not None for key in each.values())}
-    return {customer: _customer(customer, Reader(values, each)) for customer, each in there.items()}
+    return {customer: customer_of(customer, Reader(values, each)) for customer, each in there.items()}
 
 
 def listing(
@@ -379,7 +379,7 @@ def _index(draft: Change, customer: str, facts: Mapping[str, str], before: Custo
     """One round trip. Whether the relations agree is not changed by who somebody is."""
     known = INDEX.known_places(draft.client, [customer])[customer]
     names = {name: keys.customer_field(customer, name) for name in keys.CUSTOMER_FIELDS}
-    after = _customer(customer, Reader({names[name]: facts.get(name) or None for name in names}, names))
+    after = customer_of(customer, Reader({names[name]: facts.get(name) or None for name in names}, names))
     INDEX.put(draft, customer, entry(after, drift_facet(known)), known)
     if before:
         gone = {kind: set(words) - set(after.words[kind]) for kind, words in before.words.items()}
@@ -403,7 +403,8 @@ def _leave(client: Redis, members: Sequence[str], *, force: bool = False) -> int
     return INDEX.settle(client, dict.fromkeys(members) | entries, force=force)
 
 
-def _customer(customer: str, reader: Reader) -> Customer:
+def customer_of(customer: str, reader: Reader) -> Customer:
+    """The customer that a reader of their stored facts tells."""
     profile = labelled(reader.text("profile") or "")
     ours = {"", *(label.lower() for label, _ in PROFILE)}
     return Customer(

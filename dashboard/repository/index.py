@@ -183,7 +183,7 @@ class Index:
         if entry is None:
             if known is None:
                 return False
-            self._take_out(to, member, self._cells(self._facets_of(known)))
+            self._take_out(to, member, self._cells(self.facets_of(known)))
             to.record("HDEL", self._place_key(member), member)
             return True
         place = self._place(entry)
@@ -191,7 +191,7 @@ class Index:
             return False
         cells = self._cells(entry.facets)
         if known is not None:
-            self._take_out(to, member, self._cells(self._facets_of(known)) - cells)
+            self._take_out(to, member, self._cells(self.facets_of(known)) - cells)
         for cell in sorted(cells):
             for sort in self.sorts:
                 to.record("ZADD", self.key(cell, sort), f"{entry.scores[sort]:.0f}", member)
@@ -274,7 +274,7 @@ class Index:
 
     def facets_at(self, place: str) -> dict[str, str]:
         """The facets under which a member stands, from its place (`known_places`)."""
-        return self._facets_of(place)
+        return self.facets_of(place)
 
     def key(self, cell: str, sort: str) -> str:
         return _key(self.area, cell, sort)
@@ -306,7 +306,8 @@ class Index:
         seal = _crc(",".join(sealed))
         return f"{facets}|{seal:x}"
 
-    def _facets_of(self, place: str) -> dict[str, str]:
+    def facets_of(self, place: str) -> dict[str, str]:
+        """The facets that a stored place tells."""
         return dict(zip(self.facets, place.split("|"), strict=False))
 
     # -- words

@@ -136,7 +136,7 @@ def policies_in(
     part = where.listed[start : start + size]
     loaded = policies.load(client, [each[0] for each in keys.numbered(part)], directory=directory)
     rows = [loaded[each] for each in part if each in loaded and scope.sees(loaded[each].product, loaded[each].branch)]
-    return policies._with_names(client, rows), len(where.listed)
+    return policies.with_names(client, rows), len(where.listed)
 
 
 def compare(client: Redis, where: Place) -> list[Misplaced]:

@@ -213,7 +213,7 @@ def listing(
         client, facets, sort, size, load=partial(load, client, fields=fields, directory=directory), facets=_facets,
         refresh=refresh, cursor=cursor, descending=descending, low=low, high=high,
     )  # fmt: skip
-    return replace(page, rows=_with_names(client, page.rows))
+    return replace(page, rows=with_names(client, page.rows))
 
 
 def every(
@@ -265,7 +265,7 @@ def of_customer(client: Redis, customer: str, *, limit: int = 1_000) -> list[str
 
 def words_of(client: Redis, members: Iterable[str]) -> dict[str, Mapping[str, Sequence[str]]]:
     """The words that lead to each of these. Three round trips at most."""
-    return {member: _entry(policy, None).words for member, policy in load(client, members).items()}
+    return {member: entry(policy, None).words for member, policy in load(client, members).items()}
 
 
 def owners(client: Redis, members: Sequence[str]) -> list[str]:
@@ -298,7 +298,7 @@ def load(
         if member in hashes:
             found[member] = _from_hash(product, number, hashes[member], directory)
         elif any(values[name] is not None for name in names[member].values()):
-            found[member] = _policy(product, number, "strings", Reader(values, names[member]), directory)
+            found[member] = policy_of(product, number, "strings", Reader(values, names[member]), directory)
     return found
 
 
@@ -325,7 +325,7 @@ def add(draft: Change, product: str, facts: Mapping[str, str], *, by: str, why: 
     check(facts)
     number = _free_number(draft, product)
     member = f"{product}:{number}"
-    policy = _with_name(draft.client, _from_facts(product, number, facts, agents.directory(draft.client)))
+    policy = _with_name(draft.client, from_facts(product, number, facts, agents.directory(draft.client)))
     facts = {**facts, "details": _details(policy)}
     for name in FIELDS[product]:
         if facts.get(name):
@@ -393,7 +393,7 @@ def rewrite(draft: Change, before: Policy, facts: Mapping[str, str], *, by: str,
         return None
     merged = {**old, **changed}
     directory = agents.directory(draft.client)
-    after = _with_name(draft.client, _from_facts(product, number, merged, directory))
+    after = _with_name(draft.client, from_facts(product, number, merged, directory))
     merged["details"] = changed["details"] = _details(after)
     if merged["details"] == old.get("details"):
         del changed["details"]
@@ -408,7 +408,7 @@ def rewrite(draft: Change, before: Policy, facts: Mapping[str, str], *, by: str,
     audit.append(draft, audit.POLICY, product, number, text=f"{why}: {words} by {by}" if why else f"{words} by {by}")
     _index(draft, after)
     draft.event("policies", member)
-    now = replace(_from_facts(product, number, merged, directory), layout=before.layout)
+    now = replace(from_facts(product, number, merged, directory), layout=before.layout)
     return Rewritten(now, {name: old.get(name, "") for name in changed}, words)
 
 
@@ -475,7 +475,7 @@ def refresh(client: Redis, members: Sequence[str], *, force: bool = False) -> in
     def read(members: Sequence[str]) -> dict[str, Entry]:
         loaded = load(client, members)
         homes = customers.addresses(client, [policy.customer for policy in loaded.values() if policy.customer])
-        return {member: _entry(policy, homes.get(policy.customer or "")) for member, policy in loaded.items()}
+        return {member: entry(policy, homes.get(policy.customer or "")) for member, policy in loaded.items()}
 
     return INDEX.follow(client, members, read, force=force)
 
@@ -484,10 +484,11 @@ def _index(draft: Change, policy: Policy) -> None:
     """Two round trips."""
     known = INDEX.known_places(draft.client, [policy.id])
     home = customers.addresses(draft.client, [policy.customer or ""]).get(policy.customer or "")
-    INDEX.put(draft, policy.id, _entry(policy, home), known[policy.id])
+    INDEX.put(draft, policy.id, entry(policy, home), known[policy.id])
 
 
-def _entry(policy: Policy, home: str | None) -> Entry:
+def entry(policy: Policy, home: str | None) -> Entry:
+    """Where a policy stands in the index. `home` is its customer's address, for one that insures no place."""
     number = number_score(policy.number)
     day = policy.expires.toordinal() if policy.expires else None
     return Entry(
@@ -582,20 +583,22 @@ def _from_hash(product: str, number: str, content: Raw | dict[str, str], directo
     if not isinstance(content, dict):
         kind = content.kind if isinstance(content, Wrong) else "string"
         wrong = Problem(root, f"holds a {kind}, not a hash")
-        empty = _policy(product, number, "hash", Reader({}, dict.fromkeys(fields, root)), directory)
+        empty = policy_of(product, number, "hash", Reader({}, dict.fromkeys(fields, root)), directory)
         return replace(empty, problems=(wrong,))
     names = {name: f"{root} {name}" for name in fields}
     values: dict[str, Raw] = {names[name]: content.get(name) for name in fields}
-    return _policy(product, number, "hash", Reader(values, names), directory)
+    return policy_of(product, number, "hash", Reader(values, names), directory)
 
 
-def _from_facts(product: str, number: str, facts: Mapping[str, str], directory: Directory) -> Policy:
+def from_facts(product: str, number: str, facts: Mapping[str, str], directory: Directory) -> Policy:
+    """The policy that these stored texts make, kept as strings."""
     names = {name: keys.policy_field(product, number, name) for name in FIELDS[product]}
     values: dict[str, Raw] = {names[name]: facts.get(name) or None for name in FIELDS[product]}
-    return _policy(product, number, "strings", Reader(values, names), directory)
+    return policy_of(product, number, "strings", Reader(values, names), directory)
 
 
-def _policy(product: str, number: str, layout: Layout, reader: Reader, directory: Directory) -> Policy:
+def policy_of(product: str, number: str, layout: Layout, reader: Reader, directory: Directory) -> Policy:
+    """The policy that a reader of its stored facts tells."""
     agent = reader.optional("agent", reader.identifier)
     return Policy(
         product=product,
@@ -635,11 +638,11 @@ def raw_facts(client: Redis, policy: Policy) -> dict[str, str]:
 
 
 def _with_name(client: Redis, policy: Policy) -> Policy:
-    return _with_names(client, [policy])[0]
+    return with_names(client, [policy])[0]
 
 
-def _with_names(client: Redis, rows: Sequence[Policy]) -> list[Policy]:
-    """One round trip."""
+def with_names(client: Redis, rows: Sequence[Policy]) -> list[Policy]:
+    """The same policies with their customers' names. One round trip."""
     known = customers.names(client, [row.customer for row in rows if row.customer])
     return [replace(row, customer_name=known.get(row.customer or "")) for row in rows]
 

@@ -236,7 +236,7 @@ def _facets_of_cell(index: Index, cell: str, sort: str) -> dict[str, str] | None
 def _stands_in(index: Index, facets: Mapping[str, str], place: str | None) -> bool:
     if place is None:
         return False
-    actual = index._facets_of(place)
+    actual = index.facets_of(place)
     return all(actual.get(facet) == value for facet, value in facets.items())
 
 

@@ -186,7 +186,7 @@ def _policies(client: Redis, scope: Scope, directory: Directory, text: str, size
     rows = [each for each in loaded.values() if each.id in numbered or _has_vin(each, text)]
     rows = [each for each in rows if scope.sees(each.product, each.branch)]
     rows.sort(key=lambda each: (len(each.number), each.number) if each.id in numbered else (99, each.number))
-    return policies._with_names(client, rows[:size])
+    return policies.with_names(client, rows[:size])
 
 
 def _leads_to_vin(word: Word, policy: Policy | None) -> bool:

@@ -127,8 +127,8 @@ def write_policies(store: Redis, count: int) -> None:
         for name, value in facts.items():
             if value:
                 values[keys.policy_field(product, number, name)] = value
-        policy = policies._from_facts(product, number, facts, directory)
-        INDEX.put(bulk, policy.id, policies._entry(policy, f"1 Main St, Dallas TX 7520{at // 2 % 2}"), None)
+        policy = policies.from_facts(product, number, facts, directory)
+        INDEX.put(bulk, policy.id, policies.entry(policy, f"1 Main St, Dallas TX 7520{at // 2 % 2}"), None)
     for some in chunks(values, 10_000):
         store.mset(some)
     bulk.write(store)
