@@ -40,6 +40,9 @@ _LONGEST_NUMBER = 9
 _SHORTEST_END = 4
 """Characters from which on the end of a VIN is looked for: fewer begin too many."""
 
+_STALE = 2
+"""Things more than are shown that are read, for those that are gone by now."""
+
 _SPARE = 5
 """Times as many policies are read as are shown: some may be another branch's."""
 
@@ -212,7 +215,7 @@ def _quotes(client: Redis, scope: Scope, directory: Directory, text: str, size: 
     begun: list[str] = []
     if found[2] == "q":
         wanted = {} if scope == Scope() and not found[1] else directory.facets(scope, product=found[1])
-        begun = _begun(_by_number(client, quotes.INDEX, wanted, _ranges(found[3]), size), number, size)
+        begun = _begun(_by_number(client, quotes.INDEX, wanted, _ranges(found[3]), size), number)[: size + _STALE]
     loaded = quotes.load(client, list(dict.fromkeys([*exact, *begun])), directory=directory)
     return [each for each in loaded.values() if scope.sees(each.product, each.branch)][:size]
 
@@ -223,7 +226,9 @@ def _claims(client: Redis, scope: Scope, directory: Directory, text: str, size: 
     if not found:
         return []
     wanted = {} if scope.branches is None else {"branch": directory.visible(scope)}
-    begun = _begun(_by_number(client, claims.INDEX, wanted, _ranges(found[1]), size), text, size)
+    # The cells by branch hold other products' claims, too, for those who do not see every product.
+    most = size + _STALE if scope.products >= set(keys.PRODUCTS) else size * _SPARE
+    begun = _begun(_by_number(client, claims.INDEX, wanted, _ranges(found[1]), size), text)[:most]
     loaded = claims.load(client, list(dict.fromkeys([text.upper(), *begun])), directory=directory)
     return [each for each in loaded.values() if scope.sees(each.product, each.branch)][:size]
 
@@ -263,11 +268,11 @@ def _by_number(client: Redis, index: Index, wanted: Wanted, ranges: Sequence[tup
     return [member for part in answered(pipe) for member in part or ()]
 
 
-def _begun(members: Iterable[str], text: str, size: int) -> list[str]:
-    """Those whose number, as it is written, begins so, the shortest first; some to spare."""
+def _begun(members: Iterable[str], text: str) -> list[str]:
+    """Those whose number, as it is written, begins so, the shortest first."""
     numbers = {member: member.rpartition(":")[2].casefold() for member in members}
     fitting = [member for member, number in numbers.items() if number.startswith(text)]
-    return sorted(fitting, key=lambda each: (len(numbers[each]), numbers[each]))[: size * _SPARE]
+    return sorted(fitting, key=lambda each: (len(numbers[each]), numbers[each]))
 
 
 def _forget(client: Redis, index: Index, stale: Sequence[Word]) -> None:
