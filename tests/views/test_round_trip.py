@@ -100,8 +100,8 @@ PAGES: dict[str, tuple[str, ...]] = {
     ),
     "/policies/home/200001/": ("123 Main St, Dallas TX 75201", "$350,000", "Full replacement", "$1,000", "CUST002"),
     "/customers/CUST001/": (
-        "John Smith", "1985-03-15", "555-0123", "john.smith@email.com", "456 Oak St, Dallas TX 75201", "750", "720",
-        "2018-05-20", "AG001", "147", "High risk", "latinum", "home:200001", "$2,000",
+        "John Smith", "15 Mar 1985", "555-0123", "john.smith@email.com", "456 Oak St, Dallas TX 75201", "750", "720",
+        "20 May 2018", "AG001", "147", "High risk", "latinum", "home:200001", "$2,000",
     ),
     "/locations/": ("75201", "750"),
     "/segments/": ("3",),
