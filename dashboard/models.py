@@ -33,6 +33,8 @@ class Staff(models.Model):
     branch = models.CharField(max_length=64, blank=True, validators=[identifier])
     branch_access = models.JSONField(default=list, blank=True, validators=[identifiers])
     product_access = models.JSONField(default=list, blank=True, validators=[products])
+    email_codes = models.BooleanField(default=False)
+    """Whether a code by e-mail is asked for at sign-in."""
 
     class Meta:
         verbose_name_plural = "staff"

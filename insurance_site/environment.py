@@ -8,8 +8,10 @@ import os
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
+from email.utils import parseaddr
 from pathlib import Path
 from typing import Any
+from urllib.parse import SplitResult, unquote, urlsplit
 from zoneinfo import ZoneInfo
 
 from django.core.exceptions import ImproperlyConfigured
@@ -53,6 +55,26 @@ def store_url(text: str) -> str:
     return text
 
 
+def sender(text: str) -> str:
+    if "@" not in parseaddr(text)[1] or not text.isprintable():
+        raise ValueError("give an address such as Tideline <tideline@example.com>")
+    return text
+
+
+MAIL_SCHEMES = {"smtp": 25, "smtp+tls": 587, "smtps": 465}
+"""How mail is handed on, and the usual port: in plain (to a relay of one's own), with STARTTLS, with TLS."""
+
+
+def mail_url(text: str) -> SplitResult | None:
+    """The address of a mail server, None for none. What is special in name or password is given as %-codes."""
+    if not text:
+        return None
+    parts = urlsplit(text)
+    if parts.scheme not in MAIL_SCHEMES or not parts.hostname or (parts.port or 1) < 1:
+        raise ValueError("give an address such as smtp+tls://user:password@mail.example.com:587")
+    return parts
+
+
 @dataclass(frozen=True)
 class Variable:
     """One variable: `parse` turns its text into a value or raises ValueError with what to give instead."""
@@ -62,6 +84,7 @@ class Variable:
     meaning: str
     parse: Callable[[str], Any] = str
     shown_default: str = ""
+    secret: bool = False
 
 
 VARIABLES = (
@@ -111,6 +134,15 @@ VARIABLES = (
         "Dollars up to which an agent approves a claim alone; what is above waits for a supervisor.",
         number(0, 1_000_000_000),
     ),
+    Variable(
+        "EMAIL_URL",
+        "",
+        "Mail server for sign-in codes and password resets: `smtp+tls://user:password@host:587`, `smtps://` or `smtp://`.",
+        mail_url,
+        shown_default="unset: printed by the demo, not sent otherwise",
+        secret=True,
+    ),
+    Variable("EMAIL_FROM", "Tideline <tideline@localhost>", "Whom letters come from.", sender),
     Variable("WORKERS", "2", "Server processes; one for each core is plenty.", number(1, 64)),
     Variable(
         "DEMO_PASSWORD",
@@ -136,7 +168,21 @@ def read(name: str) -> Any:
     try:
         return variable.parse(text)
     except ValueError as error:
+        if variable.secret:
+            raise ImproperlyConfigured(f"{name} is not understood: {error}.") from None
         raise ImproperlyConfigured(f"{name} is {text!r}: {error}.") from error
+
+
+def mail(server: SplitResult) -> dict[str, Any]:
+    """Django's settings for this mail server."""
+    return {
+        "EMAIL_HOST": server.hostname,
+        "EMAIL_PORT": server.port or MAIL_SCHEMES[server.scheme],
+        "EMAIL_HOST_USER": unquote(server.username or ""),
+        "EMAIL_HOST_PASSWORD": unquote(server.password or ""),
+        "EMAIL_USE_TLS": server.scheme == "smtp+tls",
+        "EMAIL_USE_SSL": server.scheme == "smtps",
+    }
 
 
 def data_dir(default: Path) -> Path:

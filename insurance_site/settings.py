@@ -10,7 +10,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from dashboard.redis import socket_url
-from insurance_site.environment import data_dir, kept_secret, long_secret, read, sayable_password
+from insurance_site.environment import data_dir, kept_secret, long_secret, mail, read, sayable_password
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 DATA_DIR = data_dir(BASE_DIR / "var")
@@ -57,6 +57,8 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "django_htmx",
     "lucide",
+    "django_otp.plugins.otp_totp",
+    "django_otp.plugins.otp_static",
     "dashboard",
 ]
 
@@ -129,6 +131,26 @@ AUTH_PASSWORD_VALIDATORS = [
 LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "overview"
 LOGOUT_REDIRECT_URL = "login"
+
+# -- second factors
+
+OTP_TOTP_ISSUER = "Tideline"
+# The ladder of lockouts counts wrong codes, of every kind together. A second count beside it would refuse right ones,
+# for days after enough wrong ones by somebody else.
+OTP_TOTP_THROTTLE_FACTOR = 0
+
+# -- letters: sign-in codes and password resets
+
+EMAIL_TIMEOUT = 10
+DEFAULT_FROM_EMAIL = read("EMAIL_FROM")
+if read("EMAIL_URL"):
+    EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+    globals().update(mail(read("EMAIL_URL")))
+elif DEMO or DEBUG:
+    EMAIL_BACKEND = "django.core.mail.backends.console.EmailBackend"
+else:
+    EMAIL_BACKEND = "django.core.mail.backends.dummy.EmailBackend"  # never into a log: letters hold secrets
+LETTERS_ARE_SENT = bool(read("EMAIL_URL") or DEMO or DEBUG)
 
 # -- browser sessions, in the store
 

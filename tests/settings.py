@@ -17,6 +17,8 @@ for name in (
     "TIME_ZONE",
     "DEMO_PASSWORD",
     "DEBUG",
+    "EMAIL_URL",
+    "EMAIL_FROM",
 ):
     os.environ.pop(name, None)
 os.environ["DATA_DIR"] = str(FOLDER)
@@ -25,6 +27,8 @@ from insurance_site.settings import *  # noqa: E402, F403
 
 (FOLDER / "static").mkdir()
 ALLOWED_HOSTS = ["*"]
+# In a file as the real ones are: threads that write at once wait for each other there, in memory they fail.
+DATABASES["default"]["TEST"] = {"NAME": FOLDER / "test.sqlite3"}  # noqa: F405
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # Argon2 is slow by design
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.InMemoryStorage"},

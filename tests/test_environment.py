@@ -63,12 +63,42 @@ def test_a_value_is_read(monkeypatch: pytest.MonkeyPatch, name: str, text: str, 
         ("TIME_ZONE", "../etc/passwd"),
         ("TIME_ZONE", "Mars/Olympus"),
         ("REDIS_URL", "http://localhost"),
+        ("EMAIL_FROM", "nobody"),
+        ("EMAIL_FROM", "a@example.com\nBcc: b@example.com"),
     ],
 )
 def test_a_wrong_value_is_refused_by_name(monkeypatch: pytest.MonkeyPatch, name: str, text: str) -> None:
     monkeypatch.setenv(name, text)
     with pytest.raises(ImproperlyConfigured, match=f"{name} is "):
         read(name)
+
+
+@pytest.mark.parametrize("text", ["mail.example.com", "http://u:pass-word@h", "smtp://", "smtp://u:pass-word@h:x"])
+def test_a_wrong_mail_server_is_refused_without_telling_its_password(
+    monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    monkeypatch.setenv("EMAIL_URL", text)
+    with pytest.raises(ImproperlyConfigured, match="EMAIL_URL is not understood") as refused:
+        read("EMAIL_URL")
+    assert "pass-word" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "port", "tls", "ssl"),
+    [
+        ("smtp://relay", 25, False, False),
+        ("smtp+tls://us%40er:p%2Fw@mail.example.com", 587, True, False),
+        ("smtps://us%40er:p%2Fw@mail.example.com:4650", 4650, False, True),
+    ],
+)
+def test_a_mail_server_becomes_djangos_settings(
+    monkeypatch: pytest.MonkeyPatch, text: str, port: int, tls: bool, ssl: bool
+) -> None:
+    monkeypatch.setenv("EMAIL_URL", text)
+    found = environment.mail(read("EMAIL_URL"))
+    assert (found["EMAIL_PORT"], found["EMAIL_USE_TLS"], found["EMAIL_USE_SSL"]) == (port, tls, ssl)
+    if "@" in text:
+        assert (found["EMAIL_HOST_USER"], found["EMAIL_HOST_PASSWORD"]) == ("us@er", "p/w")
 
 
 def test_the_table_names_every_variable() -> None:
