@@ -369,6 +369,10 @@ place_audit = Family(
 )  # fmt: skip
 access_audit = Family(
     "audit:access:customer:{customer}:{stamp}", "string", (90 * DAY, 90 * DAY), "Who looked at a customer.",
+key_audit = Family(
+    "audit:key:{id}:change:{stamp}", "string", (YEAR, YEAR),
+    "A change in the key space itself, by a key's digest or a batch's number (ours).", "keyspace",
+)  # fmt: skip
     "customers", "{customer}",
 )  # fmt: skip
 payment_audit = Family(
@@ -507,6 +511,13 @@ for _family in CATALOGUE.values():
     _by_prefix.setdefault(_family.pattern.partition(":")[0], []).append(_family)
 
 # Key names whose changes the follower hears of; `dash:` is left out, so our own bookkeeping makes no noise.
+census = Family(
+    "dash:census:{name}", "hash", None,
+    "What the last look at all keys found, by family and by rule; and the one under way.",
+)  # fmt: skip
+census_sample = Family(
+    "dash:census-sample:{family}", "list", None, "Names of keys of one family, at random, from the last look at all."
+)
 FOLLOWED_PREFIXES = tuple(sorted(prefix for prefix in _by_prefix if prefix != "dash"))
 
 

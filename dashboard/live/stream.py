@@ -47,6 +47,7 @@ AREAS = frozenset(
         "payments",
         "security",
         "jobs",
+        "keyspace",
     }
 )
 

@@ -46,6 +46,7 @@ _KIND_OF = {family: kind for kind, family in KINDS.items()}
 
 _RETENTION = keys.YEAR * clock.SECOND
 ACCESS_RETENTION = 90 * clock.DAY
+    "key": keys.key_audit,
 PAYMENT_YEARS = 7
 
 _LOOKED_AT = 500
