@@ -367,12 +367,12 @@ place_audit = Family(
     "audit:location:{city}:{zip}:change:{stamp}", "string", (YEAR, YEAR), "A repair of a ZIP area's list (ours).",
     "places", _PLACE,
 )  # fmt: skip
-access_audit = Family(
-    "audit:access:customer:{customer}:{stamp}", "string", (90 * DAY, 90 * DAY), "Who looked at a customer.",
 key_audit = Family(
     "audit:key:{id}:change:{stamp}", "string", (YEAR, YEAR),
     "A change in the key space itself, by a key's digest or a batch's number (ours).", "keyspace",
 )  # fmt: skip
+access_audit = Family(
+    "audit:access:customer:{customer}:{stamp}", "string", (90 * DAY, 90 * DAY), "Who looked at a customer.",
     "customers", "{customer}",
 )  # fmt: skip
 payment_audit = Family(
@@ -488,6 +488,13 @@ tombstone = Family(
     "dash:tombstone:{person}", "string", (8 * HOUR, 8 * HOUR), "Who ended a staff member's session, and why."
 )
 book = Family("dash:book:{name}", "hash", None, "What load_sample or generate wrote here, and how far they came.")
+census = Family(
+    "dash:census:{name}", "hash", None,
+    "What the last look at all keys found, by family and by rule; and the one under way.",
+)  # fmt: skip
+census_sample = Family(
+    "dash:census-sample:{family}", "list", None, "Names of keys of one family, at random, from the last look at all."
+)
 job = Family("dash:job:{job}", "hash", (HOUR, 7 * DAY), "Bulk work: what, by whom, how far.")
 job_members = Family("dash:job-members:{job}", "list", (HOUR, 7 * DAY), "What a job is to be done to, in order.")
 job_failures = Family("dash:job-failures:{job}", "list", (7 * DAY, 7 * DAY), "What a job could not do, and why.")
@@ -511,13 +518,6 @@ for _family in CATALOGUE.values():
     _by_prefix.setdefault(_family.pattern.partition(":")[0], []).append(_family)
 
 # Key names whose changes the follower hears of; `dash:` is left out, so our own bookkeeping makes no noise.
-census = Family(
-    "dash:census:{name}", "hash", None,
-    "What the last look at all keys found, by family and by rule; and the one under way.",
-)  # fmt: skip
-census_sample = Family(
-    "dash:census-sample:{family}", "list", None, "Names of keys of one family, at random, from the last look at all."
-)
 FOLLOWED_PREFIXES = tuple(sorted(prefix for prefix in _by_prefix if prefix != "dash"))
 
 

@@ -40,13 +40,13 @@ KINDS: dict[str, keys.Family] = {
     "session": SESSION,
     "security": SECURITY,
     "location": PLACE,
+    "key": keys.key_audit,
 }
 FAMILIES = frozenset(KINDS.values())
 _KIND_OF = {family: kind for kind, family in KINDS.items()}
 
 _RETENTION = keys.YEAR * clock.SECOND
 ACCESS_RETENTION = 90 * clock.DAY
-    "key": keys.key_audit,
 PAYMENT_YEARS = 7
 
 _LOOKED_AT = 500
