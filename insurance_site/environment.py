@@ -143,6 +143,12 @@ VARIABLES = (
         secret=True,
     ),
     Variable("EMAIL_FROM", "Tideline <tideline@localhost>", "Whom letters come from.", sender),
+    Variable(
+        "HSTS_SECONDS",
+        "31536000",
+        "How long browsers are told to come by TLS alone. 0 while TLS is tried out.",
+        number(0, 10 * 365 * 24 * 60 * 60),
+    ),
     Variable("WORKERS", "2", "Server processes; one for each core is plenty.", number(1, 64)),
     Variable(
         "DEMO_PASSWORD",

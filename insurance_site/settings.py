@@ -27,6 +27,11 @@ REDIS_URL = read("REDIS_URL") or socket_url(DATA_DIR)
 DEMO = REDIS_EMBEDDED
 """Without a store of its own this is the demo: it shows its password, and works over plain http."""
 
+TLS = not DEBUG and not DEMO
+"""The demo is served over plain http, where a browser would drop a Secure cookie and nobody could sign in. Everything
+else stands behind a proxy that speaks TLS and says so in X-Forwarded-Proto (FORWARDED_ALLOW_IPS: whose word counts).
+"""
+
 # -- secrets
 
 SECRET_KEY = read("SECRET_KEY")
@@ -65,6 +70,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django_permissions_policy.PermissionsPolicyMiddleware",
     "csp.middleware.CSPMiddleware",  # outside DomainErrors: error pages carry the policy too
     "dashboard.middleware.DomainErrors",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -173,8 +179,7 @@ SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 CSRF_COOKIE_HTTPONLY = True
 CSRF_COOKIE_SAMESITE = "Lax"
-# The demo is served over plain http, where a browser would drop a Secure cookie and nobody could sign in.
-SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = not DEBUG and not DEMO
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = TLS
 MESSAGE_STORAGE = "django.contrib.messages.storage.cookie.CookieStorage"
 
 # -- what a browser may do with our pages
@@ -193,7 +198,20 @@ CONTENT_SECURITY_POLICY = {
         "base-uri": ["'none'"],
     }
 }
+PERMISSIONS_POLICY: dict[str, list[str]] = {
+    feature: []
+    for feature in (
+        "accelerometer", "browsing-topics", "camera", "display-capture", "geolocation", "gyroscope", "magnetometer",
+        "microphone", "midi", "payment", "usb",
+    )
+}  # fmt: skip
 SECURE_REFERRER_POLICY = "same-origin"
+SECURE_SSL_REDIRECT = TLS
+SECURE_REDIRECT_EXEMPT = [r"^(healthz|readyz|prometheus)$"]  # asked for from within, past the proxy
+SECURE_HSTS_SECONDS = read("HSTS_SECONDS") if TLS else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = True
+# Whether the name is put on the browsers' own lists is for the owner of the whole domain to decide.
+SILENCED_SYSTEM_CHECKS = ["security.W021"]
 X_FRAME_OPTIONS = "DENY"
 
 # -- static files
