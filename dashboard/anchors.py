@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from django.db import Error, close_old_connections
+from django.db import Error, close_old_connections, connection
 
 from dashboard.models import Anchor
 from dashboard.repository.chain import Head
@@ -18,7 +18,7 @@ def keep(head: Head) -> None:
     """
     if not head.links:
         return
-    close_old_connections()
+    _freshen()
     try:
         Anchor.objects.get_or_create(links=head.links, defaults={"last": head.last})
     except Error as error:
@@ -27,4 +27,11 @@ def keep(head: Head) -> None:
 
 def known() -> dict[int, str]:
     """The last link by how many there were. One query."""
+    _freshen()
     return dict(Anchor.objects.values_list("links", "last"))
+
+
+def _freshen() -> None:
+    """A thread that asks now and then finds its connection too old; one that is within a transaction is still in use."""
+    if not connection.in_atomic_block:
+        close_old_connections()

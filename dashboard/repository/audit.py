@@ -6,6 +6,7 @@ what one person did. The chain that makes tampering evident is in `chain`; each 
 
     audit:policy:auto:100001:change:20240818T103000123-9f86d081    "Premium from 1200 to 1350 by AG001"
     dash:history:policies:auto.100001     zset   the record's key by Unix ms: whom it is about
+    dash:history:access:CUST001           zset   looks at a customer, apart from what befell them
     dash:audit:kind:policy                zset   the same: what it is about
     dash:audit:who:AG001                  zset   the same: who did it
 """
@@ -14,17 +15,22 @@ from __future__ import annotations
 
 import hashlib
 import heapq
+import logging
 import re
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from redis import Redis
+from redis.exceptions import RedisError
 
 from dashboard import clock, keys, redis
+from dashboard.errors import DomainError
 from dashboard.repository.store import Change, change
 from dashboard.repository.values import Wrong, answered, read_strings, readable
+
+log = logging.getLogger(__name__)
 
 POLICY, QUOTE, CLAIM, SESSION = keys.policy_audit, keys.quote_audit, keys.claim_audit, keys.session_audit
 CUSTOMER, PLACE, SECURITY = keys.customer_audit, keys.place_audit, keys.security_audit
@@ -138,6 +144,14 @@ def accessed(customer: str, by: str) -> bool:
     return change(action)
 
 
+def looked(customer: str, by: str) -> None:
+    """`accessed`, for a page that is only read: a store that takes no writes keeps nobody from reading."""
+    try:
+        accessed(customer, by)
+    except (RedisError, DomainError) as error:
+        log.warning("A look at a customer could not be recorded: %s", type(error).__name__)
+
+
 def note(client: Redis, key: str, parsed: keys.Parsed, *, anew: bool = False) -> None:
     """List an audit record that another tool wrote, and put it in the queue of the chain; not one that is listed
     already, as ours are from the beginning: with `anew` its other lists get it again. Two round trips.
@@ -208,6 +222,17 @@ def search(client: Redis, wanted: Search, *, before: int | None = None, size: in
     return Found(tuple(found), end)
 
 
+def every(client: Redis, wanted: Search) -> Iterator[Record]:
+    """All records that a search finds, newest first, read a page at a time."""
+    before: int | None = None
+    while True:
+        page = search(client, wanted, before=before, size=_LOOKED_AT)
+        yield from page.records
+        if page.more is None:
+            return
+        before = page.more
+
+
 def _cut(found: Sequence[Record], size: int) -> Found:
     """Records of one millisecond stay together, so that the next page can begin at a moment."""
     last = found[size - 1].listed_at
@@ -223,13 +248,63 @@ def totals(client: Redis) -> dict[str, int]:
     return dict(zip(KINDS, [count or 0 for count in answered(pipe)], strict=True))
 
 
-def forget_ended(client: Redis, listed: str, names: Sequence[str]) -> int:
-    """Take records that have ended out of a list. Gives how many. Two round trips."""
+def oldest(client: Redis, *, size: int = 100) -> dict[str, tuple[str, int] | None]:
+    """Of each kind the record that ends next, among the oldest `size`, as (key, Unix ms); None where none of them ends.
+    Those that have ended are taken out of the list of their kind. Three round trips.
+    """
+    listed = {kind: keys.audit_list("kind", kind) for kind in KINDS}
     pipe = client.pipeline(transaction=False)
-    for name in names:
-        pipe.exists(name)
-    gone = [name for name, there in zip(names, pipe.execute(), strict=True) if not there]
-    return client.zrem(listed, *gone) if gone else 0
+    for name in listed.values():
+        pipe.zrange(name, 0, size - 1)
+    found = dict(zip(listed, [names or [] for names in answered(pipe)], strict=True))
+    pipe = client.pipeline(transaction=False)
+    for name in (each for names in found.values() for each in names):
+        pipe.pexpiretime(name)
+    ends = iter(pipe.execute())
+    timed = {kind: [(name, next(ends)) for name in names] for kind, names in found.items()}
+    for kind, rows in timed.items():
+        gone = [name for name, end in rows if end == -2]
+        if gone:
+            pipe.zrem(listed[kind], *gone)
+    answered(pipe)
+    ending = {kind: [row for row in rows if row[1] > 0] for kind, rows in timed.items()}
+    return {kind: min(rows, key=lambda row: row[1]) if rows else None for kind, rows in ending.items()}
+
+
+# -- before and after, and what must not be shown
+
+
+@dataclass(frozen=True)
+class Changed:
+    """One value that a record says was changed."""
+
+    name: str
+    before: str
+    after: str
+
+
+_CHANGED = re.compile(
+    r"(?P<name>[^,;:.]{1,60}?)(?: updated| changed)? from (?P<before>.{1,200}?) to (?P<after>.{1,200}?)"
+    r"(?=; |[.:|]? by |: |$)"
+)
+
+
+def changes(text: str) -> list[Changed]:
+    """`Premium updated from 1200 to 1350 by AG001` -> premium, 1200, 1350. None for what says no such thing."""
+    return [
+        Changed(found["name"].strip(), found["before"], found["after"]) for found in _CHANGED.finditer(text[:2_000])
+    ]
+
+
+_SECRET = re.compile(
+    r"(?P<kept>\bsecurity:(?:2fa|password_reset):[^\s:]+:|(?<!zip )\b(?:token|code|password|secret|pin)\s*[:=]\s*)[^\s|,;]+",
+    re.IGNORECASE,
+)
+
+
+def masked(text: str) -> str:
+    """Without the codes, tokens and passwords that another tool may have written into a record."""
+    return _SECRET.sub(lambda found: f"{found['kept']}•••", text)
 
 
 # -- who, what, whom
@@ -258,6 +333,12 @@ def _subject(parsed: keys.Parsed) -> tuple[str, ...]:
     return tuple(value for slot, value in parsed.parts.items() if slot != "stamp")
 
 
+def lists_of(key: str, text: str) -> list[str]:
+    """The lists that the record under this key, with this text, stands in."""
+    parsed = keys.parse(key)
+    return _lists(parsed, author(text)) if parsed else []
+
+
 def _lists(parsed: keys.Parsed, who: str) -> list[str]:
     """The lists that a record stands in."""
     lists = [_history_list(parsed)]
@@ -273,7 +354,8 @@ def _history_list(parsed: keys.Parsed) -> str:
 
 
 def _history_key(family: keys.Family, parts: tuple[str, ...]) -> str:
-    return keys.history(family.area, ".".join(parts))
+    # Looks are many and changes are few: a list of their own keeps the latest hundred changes of a customer readable.
+    return keys.history("access" if family is ACCESS else family.area, ".".join(parts))
 
 
 # -- searching
@@ -340,7 +422,7 @@ def _records(client: Redis, rows: Sequence[tuple[str, float]]) -> list[Record]:
 def _record(name: str, listed_at: float, raw: object) -> Record | None:
     if raw is None:
         return None
-    text = f"unreadable: the key holds a {raw.kind}" if isinstance(raw, Wrong) else readable(str(raw))[:2_000]
+    text = f"unreadable: the key holds a {raw.kind}" if isinstance(raw, Wrong) else masked(readable(str(raw))[:2_000])
     parsed = keys.parse(name)
     stamp = parsed.parts.get("stamp", "") if parsed else ""
     return Record(

@@ -137,8 +137,6 @@ _KINDS: dict[keys.Family, Kind] = {
 
 def _recorded(records: Iterable[tuple[keys.Family, tuple[str, ...], Record]]) -> Iterator[Event]:
     for family, parts, record in records:
-        if (parsed := keys.parse(record.key)) and parsed.family is keys.access_audit:
-            continue  # who looked is for those who review it
         kind = _KINDS[family]
         what = "Customer" if kind == "customer" else f"{kind.capitalize()} {' '.join(reversed(parts))}"
         yield Event(record.at, kind, what, record.text, record.at.date() if record.to_the_day else None)

@@ -16,7 +16,7 @@ from dashboard.errors import Conflict, Invalid
 from dashboard.forms.customers import CustomerForm
 from dashboard.forms.fields import refuse
 from dashboard.permissions import customer_for, requires, viewer_of
-from dashboard.repository import customers, dossier, drift, groups, places, search
+from dashboard.repository import audit, customers, dossier, drift, groups, places, search
 from dashboard.repository.customers import Customer, Filter
 from dashboard.views import params, web
 
@@ -24,6 +24,8 @@ AREAS = ("customers", "policies")
 PAGE_AREAS = ("customers", "policies", "quotes", "claims", "groups", "payments", "places", "sessions")
 MATCHES = 100
 """Most customers that a search shows."""
+LOOKS = 8
+"""Latest looks at a customer that the page shows."""
 
 
 @require_safe
@@ -92,12 +94,16 @@ def _csv_row(each: Customer) -> tuple[object, ...]:
 
 @require_safe
 def detail(request: HttpRequest, customer: str) -> HttpResponse:
-    return web.live_page(request, "customers/detail", PAGE_AREAS, lambda: _detail(request, customer))
+    answer = web.live_page(request, "customers/detail", PAGE_AREAS, lambda: _detail(request, customer))
+    # Behind the page, so that there is such a customer; also where a rendering was shared: this person sees it, too.
+    audit.looked(customer, viewer_of(request).id)
+    return answer
 
 
 def _detail(request: HttpRequest, customer: str) -> dict[str, Any]:
     viewer, client = viewer_of(request), redis.client()
     customer_for(viewer, customer)
+    may_see = viewer.may("see_compliance")
     found = dossier.of(client, viewer.scope, customer, with_sessions=viewer.may("manage_sessions"))
     return {
         "found": found,
@@ -113,6 +119,8 @@ def _detail(request: HttpRequest, customer: str) -> dict[str, Any]:
         "may_edit": viewer.may("edit_customers"),
         "may_quote": viewer.may("create_quotes"),
         "may_end_sessions": viewer.may("manage_sessions"),
+        "may_record": viewer.may("review_compliance"),
+        "looks": audit.history(client, audit.ACCESS, customer, limit=LOOKS) if may_see else None,
     }
 
 
@@ -158,6 +166,7 @@ def edit(request: HttpRequest, customer: str) -> HttpResponse:
     """Change a customer. A colleague's change in between is told, and what was typed stays."""
     viewer = viewer_of(request)
     found = customer_for(viewer, customer)
+    audit.looked(customer, viewer.id)
     seen = request.POST.get("seen") or found.seen
     form = CustomerForm(request.POST or None, customer=found)
     if request.method == "POST" and form.is_valid():

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import time_machine
 from redis import Redis
+from redis.exceptions import RedisError
 
 from dashboard import clock, keys
 from dashboard.repository import audit
@@ -154,3 +155,73 @@ class TestAccess:
         audit.accessed("CUST001", "AG001")
         (name,) = store.keys("audit:access:*")
         assert store.ttl(name) == pytest.approx(7_776_000, abs=5)
+
+    def test_a_store_that_takes_no_writes_keeps_nobody_from_reading(
+        self, store: Redis, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        store.execute_command("REPLICAOF", "127.0.0.1", "1")
+        try:
+            with pytest.raises(RedisError):
+                audit.accessed("CUST001", "AG001")
+            audit.looked("CUST001", "AG001")
+        finally:
+            store.execute_command("REPLICAOF", "NO", "ONE")
+        assert "could not be recorded" in caplog.text
+        assert "CUST001" not in caplog.text, "logs name no customers"
+
+
+@pytest.mark.parametrize(
+    ("text", "changes"),
+    [
+        ("Premium updated from 1200 to 1350 by AG001", [("Premium", "1200", "1350")]),
+        ("Endorsed: Premium updated from 1 to 2; Status updated from A to nothing by AG001",
+         [("Premium", "1", "2"), ("Status", "A", "nothing")]),
+        ("Address updated from 1 Elm St, Dallas TX 75201 to 2 Oak St, Austin TX 78701 by AG001",
+         [("Address", "1 Elm St, Dallas TX 75201", "2 Oak St, Austin TX 78701")]),
+        ("Tier changed from gold to none by AG001: the move by AG002 was undone", [("Tier", "gold", "none")]),
+        ("Viewed by AG001 at 2024-08-18T10:30:00Z", []),
+        ("from to " * 500, None),
+    ],
+)  # fmt: skip
+def test_before_and_after(text: str, changes: list[tuple[str, str, str]] | None) -> None:
+    found = [(each.name, each.before, each.after) for each in audit.changes(text)]
+    assert changes is None or found == changes
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("Code security:2fa:CUST001:code789 sent", "Code security:2fa:CUST001:••• sent"),
+        ("password: hunter2, by AG001", "password: •••, by AG001"),
+        ("Token=abc|by AG001", "Token=•••|by AG001"),
+        ("Password changed by AG001", "Password changed by AG001"),
+        ("ZIP code: 75201", "ZIP code: 75201"),
+    ],
+)
+def test_trap_29_a_secret_that_another_tool_wrote_into_a_record_is_masked(store: Redis, text: str, shown: str) -> None:
+    assert audit.masked(text) == shown
+    key = keys.customer_audit("CUST001", "20240818")
+    store.set(key, text, ex=999)
+    parsed = keys.parse(key)
+    assert parsed
+    audit.note(store, key, parsed)
+    assert [record.text for record in audit.history(store, audit.CUSTOMER, "CUST001")] == [shown]
+
+
+def test_the_next_to_end_of_each_kind_and_what_has_ended_leaves_its_list(store: Redis) -> None:
+    names = [keys.customer_audit(f"CUST00{number}", "20240818") for number in range(3)]
+    for life, name in zip((50, 60, 70), names, strict=True):
+        store.set(name, "by AG001", ex=life)
+        parsed = keys.parse(name)
+        assert parsed
+        audit.note(store, name, parsed)
+    store.delete(names[0])
+    ending = audit.oldest(store)
+    assert ending["customer"] is not None and ending["customer"][0] == names[1]
+    assert ending["policy"] is None
+    assert audit.totals(store)["customer"] == 2
+
+
+def test_every_record_of_a_search_is_exported_once(records: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(audit, "_LOOKED_AT", 2)
+    assert len({record.key for record in audit.every(records, Search())}) == 9

@@ -8,10 +8,10 @@ import pytest
 from django.test import Client
 from redis import Redis
 
-from dashboard import keys
-from dashboard.repository import areas, customers, sessions
+from dashboard import accounts, keys
+from dashboard.repository import areas, audit, customers, sessions
 from dashboard.repository.reindex import reconcile
-from tests import book
+from tests import book, cast
 
 PAGES = (
     "/customers/", "/customers/?q=john", "/customers/CUST001/", "/locations/", "/locations/dallas/75201/", "/segments/",
@@ -351,3 +351,53 @@ class TestBox:
 def test_each_page_answers_a_live_request_with_its_regions(agent_client: Client, john: str, path: str) -> None:
     answer = agent_client.get(path, headers={"HX-Request": "true"}).content.decode()
     assert "data-region" in answer and "<html" not in answer
+
+
+class TestWhoLooked:
+    def records(self, store: Redis, customer: str) -> list[str]:
+        return [record.by for record in audit.history(store, audit.ACCESS, customer)]
+
+    def test_the_page_and_the_form_write_the_access_log_once_for_each_person(
+        self, agent_client: Client, second_agent_client: Client, store: Redis, john: str
+    ) -> None:
+        for path in (f"/customers/{john}/", f"/customers/{john}/edit/", f"/customers/{john}/"):
+            shown(agent_client, path)
+        assert self.records(store, john) == ["AG001"]
+        shown(second_agent_client, f"/customers/{john}/edit/")
+        assert sorted(self.records(store, john)) == ["AG001", "AG002"]
+
+    def test_a_live_answer_that_was_made_for_another_is_a_look_too(
+        self, agent_client: Client, demo: None, store: Redis, john: str
+    ) -> None:
+        accounts.sync_directory()
+        for client in (agent_client, cast.signed_in(cast.SUPERVISOR)):
+            assert client.get(f"/customers/{john}/", headers={"HX-Request": "true"}).status_code == 200
+        assert sorted(self.records(store, john)) == ["AG001", "SUP001"]
+
+    def test_a_stranger_is_nobodys_look(self, agent_client: Client, store: Redis, demo: None) -> None:
+        shown(agent_client, "/customers/CUST999/", 404)
+        assert store.keys("audit:access:*") == []
+
+    def test_it_is_one_command_where_it_was_noted_today(self, agent_client: Client, store: Redis, john: str) -> None:
+        shown(agent_client, f"/customers/{john}/")
+        before = store.info("commandstats").get("cmdstat_exists", {"calls": 0})["calls"]
+        writes = store.info("commandstats")["cmdstat_exec"]["calls"]
+        audit.looked(john, "AG001")
+        after = store.info("commandstats")
+        assert (after["cmdstat_exists"]["calls"] - before, after["cmdstat_exec"]["calls"] - writes) == (1, 0)
+
+    def test_looks_do_not_push_changes_out_of_the_history(self, store: Redis, john: str, demo: None) -> None:
+        customers.edit(john, {**customers.facts_of(customers.get(store, john)), "risk_score": "760"},
+                       seen=customers.get(store, john).seen, by="AG001")  # fmt: skip
+        for number in range(120):
+            audit.accessed(john, f"AG{number:03}")
+        texts = [record.text for record in audit.history(store, audit.CUSTOMER, john)]
+        assert texts and not any("Viewed" in text for text in texts)
+
+    def test_the_list_is_for_those_who_review(
+        self, agent_client: Client, supervisor_client: Client, admin_client: Client, john: str
+    ) -> None:
+        shown(agent_client, f"/customers/{john}/")
+        for client in (supervisor_client, admin_client):
+            assert "Viewed by AG001" in shown(client, f"/customers/{john}/")
+        assert "Viewed by" not in shown(agent_client, f"/customers/{john}/")
