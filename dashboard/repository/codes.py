@@ -105,7 +105,7 @@ def holds(client: Redis, kind: Secret, account: str, secret: str) -> bool:
 def _outstanding(client: Redis, kind: Secret, account: str) -> list[str]:
     """Ours, and those of other tools that the follower heard of. Three round trips."""
     family = _FAMILY[kind]
-    found = security.listing(client, kind, account, size=20).rows
+    found = security.listing(client, kind, [account], size=20).rows
     ids = [matter.id.split(":", 2)[2] for matter in found]
     return list(dict.fromkeys([family(account, _SENT), *(family(account, each) for each in ids)]))
 

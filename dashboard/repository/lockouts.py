@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from redis import Redis
 
 from dashboard import clock, keys
-from dashboard.errors import NotFound
 from dashboard.repository import audit
 from dashboard.repository.counters import count
 from dashboard.repository.index import NEVER
@@ -95,22 +94,6 @@ def standing(client: Redis, account: str) -> int | None:
     """The end (Unix ms) of the lockout in force, None while sign-in is open. One round trip."""
     closed, _, _ = _state(client, account)
     return closed.until if closed else None
-
-
-def unlock(account: str, *, by: str, token: str | None = None) -> None:
-    """Open sign-in for an account again and forget its failed attempts. Raises NotFound when it is not closed."""
-    if not keys.is_identifier(account):
-        raise NotFound("There is no such account.")
-
-    def action(draft: Change) -> None:
-        draft.watch(*_all_keys(account))
-        if not draft.client.exists(*_all_keys(account)):
-            raise NotFound(f"Sign-in is open for {account}: nothing was locked any more.")
-        draft.delete(*_all_keys(account))
-        note(draft, {f"failures:{account}": None, f"lock:{account}": None})
-        audit.append(draft, audit.SECURITY, account, text=f"Sign-in opened again by {by}")
-
-    change(action, token=token)
 
 
 # -- one network address

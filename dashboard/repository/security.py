@@ -1,23 +1,25 @@
 """What stands against or for an account just now: lockouts, failed sign-ins, codes and reset tokens (the document,
-lines 250-268). `lockouts` and `codes` write them; here they are found, shown, and taken back.
+lines 250-268). `lockouts` and `codes` write them; here they are found and shown, and `lifting` takes them back.
 """
 
 from __future__ import annotations
 
 import hashlib
+import hmac
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
+from django.conf import settings
 from redis import Redis
 
 from dashboard import clock, keys
 from dashboard.repository import audit
 from dashboard.repository.index import NEVER, Cursor, Entry, Index, Page
-from dashboard.repository.store import Change, change
-from dashboard.repository.values import Problem, Raw, Reader, moment, read_strings
+from dashboard.repository.store import Change
+from dashboard.repository.values import Problem, Raw, Reader, moment, read_strings, shorten
 
 Kind = Literal["lock", "failures", "code", "reset"]
 KINDS: tuple[Kind, ...] = ("lock", "failures", "code", "reset")
@@ -45,6 +47,10 @@ WINDOW = 5 * clock.MINUTE
 
 CODE_LIFE = 5 * clock.MINUTE
 RESET_LIFE = 15 * clock.MINUTE
+
+READ = 500
+"""Matters read in one go where a whole list is."""
+
 _LIFE: dict[Kind, int] = {"failures": WINDOW, "code": CODE_LIFE, "reset": RESET_LIFE}
 
 
@@ -56,6 +62,7 @@ class Matter:
               hold a secret that another tool wrote. `reference` stands for it on pages
     level     of a lockout: the longest, where an account has several
     failures  counted: those that led to a lockout, or those so far
+    cause     of a lockout that no count led to, what the tool that wrote it says
     next      the rung that the account's next failures lead to, None for codes and tokens
     lifetime  ms from its beginning to its end, as far as that is known
     issued    of a reset token, when, if it says so
@@ -68,6 +75,7 @@ class Matter:
     lifetime: int
     level: str | None = None
     failures: int | None = None
+    cause: str | None = None
     issued: str | None = None
     problems: tuple[Problem, ...] = ()
 
@@ -80,8 +88,14 @@ class Matter:
 
     @property
     def reference(self) -> str:
-        """Names it on pages and in forms without telling what it is called."""
-        return hashlib.sha256(self.id.encode()).hexdigest()[:16]
+        """Names it on pages and in forms. What may be a secret in its name is told by a digest, with the site's own key:
+        there are a million codes alone.
+        """
+        kind, account, *secret = self.id.split(":")
+        if not secret:
+            return self.id
+        digest = hmac.new(settings.SECRET_KEY.encode(), self.id.encode(errors="surrogatepass"), hashlib.sha256)
+        return f"{kind}:{account}:{digest.hexdigest()[:16]}"
 
 
 # -- names
@@ -102,22 +116,50 @@ def account_of(name: str) -> str:
     return "name-" + hashlib.sha256(account.encode(errors="surrogatepass")).hexdigest()[:32]
 
 
+def spellings(name: str) -> list[str]:
+    """The accounts that a typed name may mean: as it is typed, as other tools may have written it, and as we count it."""
+    typed = name.strip()
+    return list(dict.fromkeys(filter(keys.is_identifier, (typed, account_of(typed))))) if typed else []
+
+
 # -- reading
 
 
 def listing(
     client: Redis,
     kind: Kind | None = None,
-    account: str | None = None,
+    accounts: Sequence[str] = (),
     *,
     cursor: Cursor | None = None,
     size: int = 50,
 ) -> Page[Matter]:
-    """What stands, the next to end first. Four round trips at most; more only where entries are stale."""
-    given = {"kind": kind, "account": account}
+    """What stands against or for these accounts (none: all), the next to end first. Four round trips at most; more only
+    where entries are stale.
+    """
+    return _page(client, _wanted([kind] if kind else [], accounts), cursor, size)
+
+
+def every(client: Redis, kinds: Sequence[Kind] = (), accounts: Sequence[str] = ()) -> Iterator[Matter]:
+    """All that stands of these kinds against or for these accounts (none: all), page by page as they are asked for.
+    Four round trips for each READ.
+    """
+    cursor = None
+    while True:
+        page = _page(client, _wanted(kinds, accounts), cursor, READ)
+        yield from page.rows
+        cursor = page.next
+        if cursor is None:
+            return
+
+
+def _wanted(kinds: Sequence[str], accounts: Sequence[str]) -> dict[str, list[str]]:
+    return {facet: list(given) for facet, given in (("kind", kinds), ("account", accounts)) if given}
+
+
+def _page(client: Redis, wanted: dict[str, list[str]], cursor: Cursor | None, size: int) -> Page[Matter]:
     return INDEX.things(
         client,
-        {facet: [value] for facet, value in given.items() if value},
+        wanted,
         "deadline",
         size,
         load=partial(load, client),
@@ -133,16 +175,16 @@ def locks(client: Redis, *, size: int = 50) -> Page[Matter]:
     return listing(client, "lock", size=size)
 
 
-def totals(client: Redis) -> dict[str, int]:
-    """How many there are of each kind. One round trip."""
+def totals(client: Redis, accounts: Sequence[str] = ()) -> dict[str, int]:
+    """How many there are of each kind, of these accounts (none: all). One round trip."""
     now = clock.now_ms()
-    counted = INDEX.count(client, [({"kind": [kind]}, "deadline", now, None) for kind in KINDS])
+    counted = INDEX.count(client, [(_wanted([kind], accounts), "deadline", now, None) for kind in KINDS])
     return dict(zip(KINDS, counted, strict=True))
 
 
 def load(client: Redis, members: Sequence[str]) -> dict[str, Matter]:
     """By id, those that stand. Three round trips at most."""
-    names = {member: found for member in members if (found := _names(member))}
+    names = {member: found for member in members if (found := names_of(member))}
     every = [name for found in names.values() for name in found]
     if not every:
         return {}
@@ -167,9 +209,12 @@ def refresh(client: Redis, members: Sequence[str], *, force: bool = False) -> in
     return INDEX.settle(client, entries, force=force)
 
 
-def timeline(client: Redis, account: str, *, limit: int = 50) -> list[audit.Record]:
-    """What befell an account and its sessions, newest first: both stand in one history. Two round trips."""
-    return audit.history(client, audit.SECURITY, account, limit=limit)
+def timeline(client: Redis, *accounts: str, limit: int = 50) -> list[audit.Record]:
+    """What befell an account (under each of its spellings) and its sessions, newest first: both stand in one history.
+    Two round trips.
+    """
+    of = [(audit.SECURITY, (account,)) for account in accounts]
+    return [record for _, _, record in audit.histories(client, of, limit=limit)]
 
 
 # -- writing, with `lockouts` and `codes`
@@ -183,32 +228,10 @@ def note(draft: Change, entries: dict[str, int | None]) -> None:
         draft.event("security", member.split(":")[1])
 
 
-def revoke(references: Sequence[str], kind: Kind, *, by: str, token: str | None = None) -> int:
-    """Take codes or reset tokens back, by reference. Gives how many stood."""
-
-    def action(draft: Change) -> int:
-        standing = [matter for matter in listing(draft.client, kind, size=500).rows if matter.reference in references]
-        names = [name for matter in standing for name in _names(matter.id)]
-        if not names:
-            return 0
-        draft.watch(*names)
-        living = load(draft.client, [matter.id for matter in standing])
-        for matter in living.values():
-            draft.delete(*_names(matter.id))
-            audit.append(draft, audit.SECURITY, matter.account, text=f"{_WORDS[kind]} taken back by {by}")
-        note(draft, dict.fromkeys(living))
-        return len(living)
-
-    return change(action, token=token)
-
-
-_WORDS: dict[Kind, str] = {"code": "Sign-in code", "reset": "Password reset", "lock": "Lockout", "failures": "Failures"}
-
-
 # -- from what is stored
 
 
-def _names(member: str) -> list[str]:
+def names_of(member: str) -> list[str]:
     """The keys that this one may stand in; none for what is no id."""
     kind, _, rest = member.partition(":")
     parts = rest.split(":")
@@ -247,6 +270,7 @@ def _matter(member: str, name: str, end: int, values: dict[str, Raw]) -> Matter:
         lifetime=max(life, end - clock.now_ms()) if end > 0 else 0,
         level=level,
         failures=_failures(kind, text),
+        cause=_cause(text) if kind == "lock" else None,
         issued=_issued(text) if kind == "reset" else None,
         problems=tuple(reader.problems),
     )
@@ -256,6 +280,12 @@ def _failures(kind: Kind, text: str) -> int | None:
     if kind == "lock":
         return count_of(text.partition("_")[0]) or None
     return count_of(text) if kind == "failures" else None
+
+
+def _cause(text: str) -> str | None:
+    """`3_attempts` is a count; everything else is another tool's own words."""
+    head, _, tail = text.partition("_")
+    return None if count_of(head) and tail in ("", "attempts") else shorten(text.strip()) or None
 
 
 def _issued(text: str) -> str | None:

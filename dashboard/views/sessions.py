@@ -12,8 +12,9 @@ from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from dashboard import clock, redis
+from dashboard.errors import NotFound
 from dashboard.permissions import requires, viewer_of
-from dashboard.repository import audit, lockouts, security, sessions
+from dashboard.repository import audit, lifting, security, sessions
 from dashboard.repository.sessions import KINDS, Filter, Kind, Session
 from dashboard.views import params, web
 
@@ -89,7 +90,8 @@ def revoke(request: HttpRequest) -> HttpResponse:
 def unlock(request: HttpRequest) -> HttpResponse:
     account = request.POST.get("person", "")
     with web.told(request):
-        lockouts.unlock(account, by=viewer_of(request).id, token=web.token_of(request))
+        if lifting.lift([f"lock:{account}"], by=viewer_of(request).id, token=web.token_of(request)).gone:
+            raise NotFound(f"Sign-in is open for {account}: nothing was locked any more.")
         messages.success(request, f"Sign-in is open again for {account}.")
     return web.back(request, reverse("sessions"))
 

@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 from redis import Redis
 
 from dashboard import clock, keys, signin
-from dashboard.errors import NotFound
-from dashboard.repository import audit, lockouts, security
+from dashboard.repository import lockouts, security
 from dashboard.repository.lockouts import Closed
 
 COUNTER = "security:failed_logins:AG001"
@@ -287,28 +286,3 @@ def storm(attempts: int) -> int:
     for thread in threads:
         thread.join()
     return len(verified)
-
-
-class TestUnlocking:
-    def test_it_clears_the_count_and_every_level_and_is_on_record(self, store: Redis) -> None:
-        fail(times=3)
-        store.set(THIRD, "10_attempts", ex=86_400)
-        lockouts.unlock("AG001", by="ADM001")
-        assert store.keys("security:*") == []
-        assert security.listing(store).total == 0
-        assert [record.text for record in audit.history(store, audit.SECURITY, "AG001")] == [
-            "Sign-in opened again by ADM001",
-            "Sign-in closed for 15 minutes at the third failed attempt in a row",
-        ]
-        assert lockouts.begin("AG001").number == 1
-
-    @pytest.mark.parametrize("account", ["AG001", "no:body", ""])
-    def test_what_is_not_locked_says_so(self, store: Redis, account: str) -> None:
-        with pytest.raises(NotFound):
-            lockouts.unlock(account, by="ADM001")
-
-    def test_twice_with_one_form_is_one_unlocking(self, store: Redis) -> None:
-        fail(times=3)
-        for _ in range(2):
-            lockouts.unlock("AG001", by="ADM001", token="f" * 40)
-        assert len(audit.history(store, audit.SECURITY, "AG001")) == 2
