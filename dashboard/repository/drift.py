@@ -20,10 +20,12 @@ from dashboard.repository.customers import DRIFTED, INDEX, Customer
 from dashboard.repository.index import UNKNOWN, Cursor, Entry, Page
 from dashboard.repository.places import Misplaced
 from dashboard.repository.store import Change, change
-from dashboard.repository.values import amount, answered, dollars, plain
+from dashboard.repository.values import amount, answered, dollars, named, plain
 
 MOST = 1_000
 """Policies of one customer that are looked at."""
+NAMED = 20
+"""Policies that are named in words, of each sort."""
 
 _TOLD = dict.fromkeys(keys.PRODUCTS, ("customer", "premium"))
 _NOBODY = Directory({})
@@ -76,12 +78,15 @@ class Drift:
     def sentences(self) -> list[str]:
         """What disagrees, each in words."""
         who = self.customer
-        said = [f"{each} is theirs, and the stored list lacks it." for each in self.missing]
-        for each, owner in self.foreign.items():
-            whose = f"belongs to {owner}" if owner else "names no customer, or is gone"
-            said.append(f"{each} stands in the stored list, but {whose}.")
+        said = [f"{named(each)} is theirs, and the stored list lacks it." for each in self.missing[:NAMED]]
+        for each, owner in list(self.foreign.items())[:NAMED]:
+            whose = f"belongs to {named(owner)}" if owner else "names no customer, or is gone"
+            said.append(f"{named(each)} stands in the stored list, but {whose}.")
+        left = max(len(self.missing) - NAMED, 0) + max(len(self.foreign) - NAMED, 0)
+        if left:
+            said.append(f"So do {left:,} more.")
         if self.count_differs:
-            said.append(f"The stored count is {who.count or 'missing'}; there are {len(self.held)}.")
+            said.append(f"The stored count is {named(who.count or 'missing')}; there are {len(self.held)}.")
         if self.total_differs:
             stored = dollars(who.total) if who.total is not None else "missing or no amount"
             said.append(f"The stored total premium is {stored}; their policies add up to {dollars(self.total)}.")

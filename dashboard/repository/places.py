@@ -24,7 +24,7 @@ from dashboard.repository.agents import Directory, Scope
 from dashboard.repository.index import UNKNOWN, Cursor, Entry, Index, Page, clean, number_score
 from dashboard.repository.policies import Policy
 from dashboard.repository.store import Change, change
-from dashboard.repository.values import Problem, Reader, answered, comma_list, read_strings
+from dashboard.repository.values import Problem, Reader, answered, comma_list, named, read_strings
 from dashboard.repository.values import place as place_of
 
 MOST = 20_000
@@ -68,10 +68,11 @@ class Misplaced:
     @property
     def sentence(self) -> str:
         where = f"{self.city.replace('_', ' ').title()} {self.zip}"
+        policy = named(self.policy)
         if self.lacking:
-            return f"{self.policy} stands in {where}, and that area's list lacks it."
+            return f"{policy} stands in {where}, and that area's list lacks it."
         why = "there is no such policy" if self.gone else "it stands elsewhere"
-        return f"{self.policy} stands in the list of {where}, but {why}."
+        return f"{policy} stands in the list of {where}, but {why}."
 
 
 # -- reading

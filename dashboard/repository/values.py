@@ -174,6 +174,11 @@ def shorten(text: str, length: int = 60) -> str:
     return text if len(text) <= length else text[:length] + "…"
 
 
+def named(identifier: str) -> str:
+    """What stands where an identifier belongs, as it can be shown in a sentence: whatever it is."""
+    return shorten(readable(identifier))
+
+
 def amount(text: str) -> Decimal | None:
     """`1200`, `"$1,200"`, `$45/month` -> Decimal; None when it is none."""
     bare = text.strip().removeprefix("$").partition("/")[0].replace(",", "").strip()
