@@ -81,6 +81,8 @@ _SLOTS = {
     # One key a day in the document; ours add the time and randomness, so that no change overwrites another.
     "stamp": r"\d{8}(?:T\d{9}-[0-9a-f]{8})?",
     "device": "|".join(DEVICES),
+    "form": "|".join(("portal", *DEVICES)),
+    "record": r"\d{8}T\d{9}-[0-9a-f]{8}",
     "level": "|".join(LOCKOUT_LEVELS),
     "risk": "|".join(RISKS),
     "metric": "|".join(METRICS),
@@ -487,6 +489,27 @@ address_failures = Family(
 tombstone = Family(
     "dash:tombstone:{person}", "string", (8 * HOUR, 8 * HOUR), "Who ended a staff member's session, and why."
 )
+session_facts = Family(
+    "dash:session:{form}:{person}:{id}", "string", (15 * MINUTE, 2 * HOUR),
+    "A portal or app session that was opened here, as JSON, with its secret's digest; ends with it.",
+    "sessions", "{form}:{person}:{id}",
+)  # fmt: skip
+portal_latest = Family(
+    "dash:portal:{person}", "string", (15 * MINUTE, 2 * HOUR),
+    "Which of a customer's portal sessions the customer's own keys tell of; ends with it.",
+)  # fmt: skip
+portal_ended = Family(
+    "dash:portal-ended:{person}", "string", (8 * HOUR, 8 * HOUR),
+    "When the portal sessions of a customer that were ended had begun: none of them is brought back by another tool.",
+)  # fmt: skip
+session_snapshot = Family(
+    "dash:session-snapshot:{rest}", "string", (30 * DAY, 31 * DAY),
+    "A live session's facts as JSON, kept beyond its end until that is on record.",
+)  # fmt: skip
+ended_session = Family(
+    "dash:ended-session:{person}:{record}", "string", (30 * DAY, 30 * DAY),
+    "How a session ended, when, by whom, and its facts, as JSON.", "ended_sessions", "{person}:{record}",
+)  # fmt: skip
 book = Family("dash:book:{name}", "hash", None, "What load_sample or generate wrote here, and how far they came.")
 census = Family(
     "dash:census:{name}", "hash", None,

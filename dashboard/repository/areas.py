@@ -141,8 +141,9 @@ AREAS: dict[str, Area] = {
     "sessions": Area(
         sessions.INDEX,
         sessions.refresh,
-        frozenset({(keys.portal, ""), (keys.device_session, ""), (keys.workstation, "")}),
+        frozenset({(keys.portal, ""), (keys.device_session, ""), (keys.workstation, ""), (keys.session_facts, "")}),
     ),
+    "ended_sessions": Area(sessions.ENDED, sessions.refresh_ended, frozenset({(keys.ended_session, "")})),
     "security": Area(
         security.INDEX,
         security.refresh,

@@ -1,0 +1,212 @@
+"""A staff member's session: the working day at a workstation (the document, lines 120-136).
+
+It lives while its anchor does, with this browser's digest in it. Its permissions, branches and products are copies of the
+account's: they may narrow what the account allows, for this session, and never widen it (trap 24). Its counts of the day
+are copies of the figures, but for the calls, which stand here alone (trap 23).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from redis import Redis
+
+from dashboard import clock, keys
+from dashboard.repository import metrics, session_ends
+from dashboard.repository.session_records import INDEX, WORKSTATION_LIFE, entry_for, is_secret_of, reference
+from dashboard.repository.store import Change, change
+from dashboard.repository.values import comma_list, labelled, moment, plain, read_strings
+
+AGENT_PERMISSIONS = ("create_quotes", "bind_policies", "process_claims", "view_customer_data")
+
+TOUCH_EVERY = 10 * clock.SECOND
+"""`last_activity` is true to so much: a write for each request would be more than anybody reads."""
+
+Right = Literal["permissions", "branch_access", "product_access"]
+RIGHTS: tuple[Right, ...] = ("permissions", "branch_access", "product_access")
+_RIGHT_WORDS: dict[Right, str] = {
+    "permissions": "Permissions",
+    "branch_access": "Branches",
+    "product_access": "Products",
+}
+
+
+@dataclass(frozen=True)
+class Staff:
+    """Who signs in at a workstation, as their session's keys will say it."""
+
+    id: str
+    branch: str
+    permissions: Sequence[str]
+    branches: Sequence[str]
+    products: Sequence[str]
+    device: str
+    address: str
+
+
+@dataclass(frozen=True)
+class Rights:
+    """What a running session is restricted to; None: to nothing.
+
+    narrowed   those of them that somebody has changed since it began
+    """
+
+    permissions: frozenset[str] | None = None
+    branches: frozenset[str] | None = None
+    products: frozenset[str] | None = None
+    narrowed: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What a workstation's check found: its deadline (Unix ms) if it lives and is this browser's, and what it is restricted
+    to; else why not.
+    """
+
+    deadline: int | None
+    reason: Literal["", "ended", "replaced"] = ""
+    rights: Rights = Rights()
+
+    @property
+    def lives(self) -> bool:
+        return self.deadline is not None
+
+
+# -- a staff member's own session
+
+
+def open_workstation(staff: Staff, nonce: str) -> int:
+    """Begin the working day: all keys of the session with one deadline, in one transaction. Gives it, in Unix ms.
+
+    A session this person has elsewhere is replaced: its browser finds another reference in the key. A dozen round trips.
+    """
+    member = member_of(staff.id)
+
+    def action(draft: Change) -> int:
+        before = session_ends.watched(draft, [member]).get(member)
+        if before:
+            session_ends.note_end(draft, member, session_ends.snapshot_of(before), "replaced")
+        now = clock.now()
+        deadline = clock.ms(now) + WORKSTATION_LIFE
+        values = _values(draft.client, staff, nonce, now)
+        for name in keys.workstation_keys(staff.id):
+            if name in values:
+                draft.set_until(name, values[name], deadline)
+            else:
+                draft.delete(name)
+        draft.delete(keys.tombstone(staff.id))
+        INDEX.put(
+            draft, member, entry_for("workstation", staff.id, None, deadline),
+            INDEX.known_places(draft.client, [member])[member],
+        )  # fmt: skip
+        session_ends.keep(draft, member, _snapshot(staff, now, deadline))
+        draft.event("sessions", member)
+        return deadline
+
+    return change(action)
+
+
+def check(client: Redis, person: str, nonce: str, *, touch: bool = True) -> Standing:
+    """Whether this browser's workstation session lives and what it is restricted to, and note that its owner is active.
+    One round trip; a second one at most every TOUCH_EVERY.
+
+    An admin who ends the session at this very moment wins: the notes are written with SET XX, which makes no key, and
+    KEEPTTL, which prolongs none.
+    """
+    if not keys.is_identifier(person):
+        return Standing(None, "ended")
+    anchor = keys.workstation(person)
+    pipe = client.pipeline(transaction=False)
+    pipe.mget(anchor, *(keys.workstation_field(person, name) for name in ("last_activity", *RIGHTS)))
+    pipe.pexpiretime(anchor)
+    (value, active, *rights), deadline = pipe.execute()
+    if not isinstance(value, str) or deadline == -2:
+        return Standing(None, "ended")
+    if not is_secret_of(value, nonce):
+        return Standing(None, "replaced")
+    if touch and _is_old(active):
+        _touch(client, person)
+    return Standing(deadline if deadline > 0 else clock.now_ms() + WORKSTATION_LIFE, rights=_rights(value, rights))
+
+
+def close(person: str, nonce: str) -> bool:
+    """Sign out: end the session if it is still this browser's. Whether it was."""
+    if not keys.is_identifier(person):
+        return False
+    member = member_of(person)
+
+    def action(draft: Change) -> bool:
+        living = session_ends.watched(draft, [member])
+        if member not in living or not check(draft.client, person, nonce, touch=False).lives:
+            return False
+        session_ends.finish(draft, [living[member]], "signed out")
+        return True
+
+    return change(action)
+
+
+def member_of(person: str) -> str:
+    """The id of this staff member's session."""
+    return f"agent:{person}:workstation"
+
+
+def _rights(text: str, stored: Sequence[str | None]) -> Rights:
+    permissions, branches, products = (None if each is None else frozenset(comma_list(each)) for each in stored)
+    return Rights(permissions, branches, products, frozenset(comma_list(labelled(text).get("narrowed"))))
+
+
+def _touch(client: Redis, person: str) -> None:
+    """Note activity, and bring the session's copies of the day's figures in step. Two round trips."""
+    noted = {"last_activity": clock.iso(clock.now()), **_figures(client, person)}
+    pipe = client.pipeline(transaction=False)
+    for field, value in noted.items():
+        pipe.set(keys.workstation_field(person, field), value, xx=True, keepttl=True)
+    pipe.execute(raise_on_error=False)  # a store that is full or read-only can still be read
+
+
+def _is_old(active: object) -> bool:
+    at = moment(active) if isinstance(active, str) else None
+    return at is None or abs(clock.now_ms() - clock.ms(at)) >= TOUCH_EVERY
+
+
+def _snapshot(staff: Staff, now: datetime, deadline: int) -> dict[str, object]:
+    return {
+        "device": ", ".join(part.strip() for part in staff.device.split("|") if part.strip()) or None,
+        "address": staff.address or None,
+        "since": clock.ms(now) // 1000 * 1000,
+        "seen": clock.ms(now),
+        "deadline": deadline,
+    }
+
+
+def _values(client: Redis, staff: Staff, nonce: str, now: datetime) -> dict[str, str]:
+    """The session's keys and what they say (lines 122-136); what there is nothing to say of is left out."""
+    at = clock.iso(now)
+    branch = f"branch:{staff.branch}" if staff.branch else ""
+    parts = ["authenticated", f"login_time:{at}", branch, f"ref:{reference(nonce)}"]
+    calls = keys.workstation_field(staff.id, "customer_calls_today")
+    called = read_strings(client, [calls])[calls]
+    fields = {
+        "permissions": ",".join(staff.permissions),
+        "branch_access": ",".join(staff.branches),
+        "product_access": ",".join(staff.products),
+        "customer_calls_today": called if isinstance(called, str) else "0",
+        "last_activity": at,
+        "device": staff.device,
+        "address": staff.address,
+        "quotes_today": "0",
+        "policies_sold_today": "0",
+        **_figures(client, staff.id),
+    }
+    values = {keys.workstation_field(staff.id, field): value for field, value in fields.items() if value}
+    return {keys.workstation(staff.id): "|".join(filter(None, parts)), **values}
+
+
+def _figures(client: Redis, person: str) -> dict[str, str]:
+    """The day's figures of this agent, of which the session keeps copies. One round trip, or two."""
+    today = metrics.day(client, clock.today(), agents=[person]).agents[person]
+    figures = {"quotes_today": today.quotes_generated, "policies_sold_today": today.policies_sold}
+    return {field: plain(value) for field, value in figures.items() if value is not None}
