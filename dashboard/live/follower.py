@@ -27,7 +27,8 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from dashboard import clock, keys
 from dashboard import redis as store
 from dashboard.errors import Conflict, StoreDown
-from dashboard.repository import archive, areas, audit, chain, claims, jobs, metrics, places, policies, reindex
+from dashboard.repository import archive, areas, audit, census, chain, claims, jobs, metrics, places, policies, reindex
+from dashboard.repository.key_batch import PREFIXES  # noqa: F401 (its bulk work is known where the work is done)
 
 log = logging.getLogger(__name__)
 
@@ -75,6 +76,7 @@ class Follower:
         self._reconciling = 0.0
         self._closed = 0.0
         self._worker: threading.Thread | None = None
+        self._counter: threading.Thread | None = None
         self.notified = False
 
     def run(self, stop: threading.Event) -> None:
@@ -109,6 +111,7 @@ class Follower:
                 self._seal_records()
                 self._reconcile_now_and_then(stop)
                 self._see_to_jobs(stop)
+                self._see_to_census(stop)
 
     def _listen(self, heard: PubSub) -> None:
         """Gather notifications for a tick, longer only while many keep coming."""
@@ -249,6 +252,21 @@ class Follower:
                     stop.wait(IDLE)
         except (RedisError, StoreDown) as error:
             log.info("Bulk work waits for the store: %s", type(error).__name__)
+
+    def _see_to_census(self, stop: threading.Event) -> None:
+        """Counting all keys has a thread of its own, too: it takes minutes where there are millions."""
+        if not (self._counter and self._counter.is_alive()):
+            self._counter = threading.Thread(target=self._count, args=(stop,), name="census", daemon=True)
+            self._counter.start()
+
+    def _count(self, stop: threading.Event) -> None:
+        try:
+            while not stop.is_set() and self._holding():
+                if census.is_due(self._client):
+                    census.take(self._client, stop=lambda: stop.is_set() or not self._holding())
+                stop.wait(IDLE)
+        except RedisError as error:
+            log.info("The census waits for the store: %s", type(error).__name__)
 
     # -- the lease
 

@@ -1,8 +1,11 @@
 """Bulk work: previewed, confirmed, then done in slices, each member in a transaction of its own, exactly on what was seen.
 
-A kind of work is a function that does one member; it is registered under a name, so that whichever process holds the
-lease can go on with a job that another one began. Each member's step carries a token made of job and member: a slice
-that is repeated after a crash does nothing twice.
+A kind of work is a function that does one member, or a slice of them in one transaction; it is registered under a name,
+so that whichever process holds the lease can go on with a job that another one began. Each step carries a token made of
+job and member: a slice that is repeated after a crash does nothing twice.
+
+What a job is to be done to may have to be looked for among all keys. That is a slow walk, too, and done by the same
+process before there is anything to preview: the job is `gathering` until then.
 """
 
 from __future__ import annotations
@@ -10,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -30,16 +34,36 @@ MOST = 200_000
 NAMED = 200
 """Members and failures that a page names; all are counted."""
 
-State = Literal["previewed", "running", "stopped", "done"]
+State = Literal["gathering", "previewed", "running", "stopped", "done"]
 Step = Callable[[str, Mapping[str, str], str, str], str]
 """(member, params, by, token) -> a word for the report; raises a domain error that says why it could not be done."""
+Bulk = Callable[[Sequence[str], Mapping[str, str], str, str], Mapping[str, str]]
+"""(members, params, by, token) -> why it could not be done, by member, for those to which it was not."""
+Gather = Callable[[Redis, int, Mapping[str, str]], tuple[int, list[str], int]]
+"""(client, cursor, params) -> where to go on (0: nowhere), members found, keys looked at. One small step of a walk."""
 
-_steps: dict[str, Step] = {}
+
+@dataclass(frozen=True)
+class Work:
+    """A kind of bulk work. One of `step` and `bulk` does it, `size` members at a time; `gather` looks for its members;
+    `shown` is how a member is named on pages.
+    """
+
+    step: Step | None = None
+    bulk: Bulk | None = None
+    gather: Gather | None = None
+    shown: Callable[[str], str] = readable
+    size: int = SLICE
+
+
+_kinds: dict[str, Work] = {}
 
 
 @dataclass(frozen=True)
 class Job:
-    """One piece of bulk work; `failures` are the first of (member, why), `members` the first of all."""
+    """One piece of bulk work; `failures` are the first of (member, why), `members` the first of all. While it gathers,
+    `looked` of about `among` keys were looked at; `cut`: there were more than can be done at once.
+    """
 
     id: str
     kind: str
@@ -55,6 +79,14 @@ class Job:
     ended: datetime | None
     members: tuple[str, ...]
     failures: tuple[tuple[str, str], ...]
+    looked: int = 0
+    among: int = 0
+    cut: bool = False
+
+    @property
+    def gathered(self) -> int:
+        """Percent of the keys looked at."""
+        return min(100, 100 * self.looked // self.among) if self.among else 0
 
     @property
     def share(self) -> int:
@@ -67,35 +99,53 @@ class Job:
 
 
 def register(kind: str, step: Step) -> None:
-    _steps[kind] = step
+    register_work(kind, Work(step))
+
+
+def register_work(kind: str, work: Work) -> None:
+    _kinds[kind] = work
 
 
 def preview(kind: str, members: Sequence[str], params: Mapping[str, str], *, by: str, title: str) -> str:
     """Keep what is to be done, for an hour, until somebody confirms. Gives the job's id. One round trip a 1,000."""
-    if kind not in _steps:
-        raise LookupError(f"no such kind of work: {kind}")
     if not members:
         raise Conflict("Nothing fits: there is nothing to do.")
     if len(members) > MOST:
         raise Conflict(f"{len(members):,} is more than can be done at once ({MOST:,}). Narrow the filter.")
     job, client, until = secrets.token_hex(8), redis.client(), clock.now_ms() + PREVIEW_LIFE
-    facts = {
-        "kind": kind,
-        "title": title,
-        "state": "previewed",
-        "total": len(members),
-        "done": 0,
-        "failed": 0,
-        "by": by,
-    }
+    facts = _facts(kind, params, by, title) | {"state": "previewed", "total": len(members)}
     pipe = client.pipeline(transaction=True)
-    pipe.hset(keys.job(job), mapping={**facts, "params": json.dumps(dict(params)), "created": clock.now_ms()})
+    pipe.hset(keys.job(job), mapping=facts)
     for start in range(0, len(members), 1_000):
         pipe.rpush(keys.job_members(job), *members[start : start + 1_000])
     for name in (keys.job(job), keys.job_members(job)):
         pipe.pexpireat(name, until)
     pipe.execute()
     return job
+
+
+def gather(kind: str, params: Mapping[str, str], *, by: str, title: str, token: str | None = None) -> str:
+    """Have the members looked for among all keys; the preview follows by itself. Gives the job's id. Four round trips."""
+    facts = _facts(kind, params, by, title) | {"state": "gathering", "total": 0, "cursor": 0, "looked": 0}
+
+    def action(draft: Change) -> str:
+        job = secrets.token_hex(8)
+        among = draft.client.dbsize()
+        fields = [part for pair in (facts | {"among": among}).items() for part in pair]
+        draft.record("HSET", keys.job(job), *fields)
+        draft.expire_at(clock.now_ms() + KEPT, keys.job(job))
+        draft.record("SADD", keys.jobs_running(), job)
+        draft.event("jobs", job)
+        return job
+
+    return change(action, token=token)
+
+
+def _facts(kind: str, params: Mapping[str, str], by: str, title: str) -> dict[str, str | int]:
+    if kind not in _kinds:
+        raise LookupError(f"no such kind of work: {kind}")
+    kept = {"kind": kind, "title": title, "done": 0, "failed": 0, "by": by, "params": json.dumps(dict(params))}
+    return kept | {"created": clock.now_ms()}
 
 
 def start(job: str, *, by: str) -> None:
@@ -105,7 +155,7 @@ def start(job: str, *, by: str) -> None:
 
 def stop(job: str, *, by: str) -> None:
     """End it after the slice under way. What was done stays done; it can be started again where it stopped."""
-    _turn(job, {"running": "stopped"}, by, "is not running")
+    _turn(job, {"running": "stopped", "gathering": "done"}, by, "is not running")
 
 
 def get(client: Redis, job: str) -> Job:
@@ -119,6 +169,7 @@ def get(client: Redis, job: str) -> Job:
     )
     if not facts:
         raise NotFound("This job is no longer kept. A preview that nobody confirms ends after an hour.")
+    shown = _kinds[facts["kind"]].shown if facts["kind"] in _kinds else readable
     return Job(
         id=job,
         kind=facts["kind"],
@@ -132,8 +183,11 @@ def get(client: Redis, job: str) -> Job:
         created=clock.moment(int(facts["created"])),
         started=_moment(facts.get("started")),
         ended=_moment(facts.get("ended")),
-        members=tuple(members),
-        failures=tuple(_failure(line) for line in failures),
+        members=tuple(map(shown, members)),
+        failures=tuple((shown(member), why) for member, why in map(_failure, failures)),
+        looked=int(facts.get("looked", 0)),
+        among=int(facts.get("among", 0)),
+        cut="cut" in facts,
     )
 
 
@@ -150,13 +204,12 @@ def work_once(client: Redis) -> bool:
 
 def _slice(client: Redis, job: str) -> None:
     found = get(client, job)
-    members = client.lrange(keys.job_members(job), found.done, found.done + SLICE - 1)
-    failures = []
-    for member in members if found.state == "running" else ():
-        try:
-            _steps[found.kind](member, found.params, found.by, _token(job, member))
-        except DomainError as error:
-            failures.append(f"{member}\t{error}")
+    work = _kinds[found.kind]
+    if found.state == "gathering":
+        _gather_on(client, found, work)
+        return
+    members = client.lrange(keys.job_members(job), found.done, found.done + work.size - 1)
+    failures = _do(found, work, members) if found.state == "running" and members else []
 
     def action(draft: Change) -> None:
         name = keys.job(job)
@@ -177,6 +230,58 @@ def _slice(client: Redis, job: str) -> None:
         draft.event("jobs", job)
 
     change(action)
+
+
+def _do(job: Job, work: Work, members: Sequence[str]) -> list[str]:
+    """Do one slice; a line for each member to which it could not be done."""
+    if work.bulk:
+        # The slices of a job are the same ones whoever goes on with it: where it begins names one.
+        why = work.bulk(members, job.params, job.by, _token(job.id, f"{job.done}"))
+        return [f"{member}\t{words}" for member, words in why.items()]
+    failures = []
+    for member in members:
+        try:
+            work.step(member, job.params, job.by, _token(job.id, member))  # type: ignore[misc]
+        except DomainError as error:
+            failures.append(f"{member}\t{error}")
+    return failures
+
+
+def _gather_on(client: Redis, job: Job, work: Work) -> None:
+    """One step of the walk, and as long a rest. Where it goes on is kept with what was found: another process that goes
+    on after a crash finds nothing twice.
+    """
+    began = time.monotonic()
+    name = keys.job(job.id)
+    at = int(client.hget(name, "cursor") or 0)
+    cursor, members, looked = work.gather(client, at, job.params)  # type: ignore[misc]
+
+    def action(draft: Change) -> None:
+        draft.watch(name)
+        state, where, total = draft.client.hmget(name, "state", "cursor", "total")
+        if state != "gathering" or int(where) != at:
+            return
+        taken = members[: max(0, MOST - int(total))]
+        if taken:
+            draft.record("RPUSH", keys.job_members(job.id), *taken)
+        draft.record("HINCRBY", name, "total", len(taken))
+        draft.record("HINCRBY", name, "looked", looked)
+        draft.record("HSET", name, "cursor", cursor)
+        full = len(taken) < len(members)
+        if full:
+            draft.record("HSET", name, "cut", 1)
+        if full or cursor == 0:
+            any_found = int(total) + len(taken) > 0
+            draft.record(
+                "HSET", name, *(("state", "previewed") if any_found else ("state", "done", "ended", clock.now_ms()))
+            )
+            draft.record("SREM", keys.jobs_running(), job.id)
+        life = PREVIEW_LIFE if full or cursor == 0 else KEPT
+        draft.expire_at(clock.now_ms() + life, name, keys.job_members(job.id))
+        draft.event("jobs", job.id)
+
+    change(action)
+    time.sleep(time.monotonic() - began)
 
 
 def _turn(job: str, allowed: Mapping[str, str], by: str, otherwise: str) -> None:
@@ -208,7 +313,7 @@ def _token(job: str, member: str) -> str:
 
 
 def _failure(line: str) -> tuple[str, str]:
-    member, _, why = readable(line).partition("\t")
+    member, _, why = readable(line).rpartition("\t")
     return member, why
 
 

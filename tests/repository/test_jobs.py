@@ -29,7 +29,7 @@ def counting(store: Redis) -> Iterator[Redis]:
 
     jobs.register("count", step)
     yield store
-    del jobs._steps["count"]
+    del jobs._kinds["count"]
 
 
 def preview(*members: str) -> str:
