@@ -139,7 +139,7 @@ def _count(draft: Change, account: str, number: int, counter_end: int) -> Attemp
     if rung and lock_end:
         draft.set_until(keys.lockout(account, rung.name), f"{number}_attempts", lock_end)
         standing[f"lock:{account}"] = lock_end
-        text = f"Sign-in closed for {_span(rung.life)} at the {_ordinal(number)} failed attempt in a row"
+        text = f"Sign-in closed for {rung.span} at the {_ordinal(number)} failed attempt in a row"
         audit.append(draft, audit.SECURITY, account, text=text)
     note(draft, standing)
     return Attempt(account, number, lock_end)
@@ -192,10 +192,6 @@ def _state(client: Redis, account: str) -> tuple[Closed | None, int, int]:
 
 def _all_keys(account: str) -> list[str]:
     return [keys.failed_logins(account), *lock_keys(account)]
-
-
-def _span(life: int) -> str:
-    return {clock.HOUR: "an hour", clock.DAY: "a day"}.get(life, f"{life // clock.MINUTE} minutes")
 
 
 def _ordinal(number: int) -> str:

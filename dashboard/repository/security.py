@@ -35,6 +35,11 @@ class Level:
     failures: int
     life: int
 
+    @property
+    def span(self) -> str:
+        """`15 minutes`, `an hour`, `a day`."""
+        return {clock.HOUR: "an hour", clock.DAY: "a day"}.get(self.life, f"{self.life // clock.MINUTE} minutes")
+
 
 LADDER = (
     Level("level1", 3, 15 * clock.MINUTE),
