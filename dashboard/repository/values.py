@@ -244,13 +244,16 @@ def dollars(value: Decimal) -> str:
 
 
 _PLACE = re.compile(r"(?P<city>[A-Za-z][A-Za-z .'-]*?),?\s+(?P<state>[A-Z]{2})\s+(?P<zip>\d{5})(?:-\d{4})?\s*$")
+_PLACE_WITHIN = 200
+"""Characters at an address's end that are looked at: the time that the search takes grows with their square."""
 
 
 def place(address: str | None) -> tuple[str, str]:
     """City (as key names have it: `dallas`, `fort_worth`) and ZIP of `123 Main St, Dallas TX 75201`; ("", "") when
     the address does not end that way.
     """
-    found = _PLACE.search((address or "").rpartition(",")[2].strip()) or _PLACE.search(address or "")
+    ending = (address or "")[-_PLACE_WITHIN:]
+    found = _PLACE.search(ending.rpartition(",")[2].strip()) or _PLACE.search(ending)
     if not found:
         return "", ""
     return re.sub(r"[ .'-]+", "_", found["city"].strip().lower()), found["zip"]

@@ -200,3 +200,9 @@ def test_a_key_of_another_type_is_found_among_a_thousand_that_are_missing(store:
     assert (found.pop(names[at]), found.pop(names[500])) == (Wrong("list"), "a text")
     assert set(found.values()) == {None}
     assert sum(each["calls"] for name, each in store.info("commandstats").items() if "config" not in name) <= 80
+
+
+def test_an_address_of_a_megabyte_is_read_at_once_from_its_end() -> None:
+    """A search of all of it would take hours."""
+    assert values.place("A" * 1_000_000) == ("", "")
+    assert values.place("A" * 1_000_000 + ", Dallas TX 75201") == ("dallas", "75201")
