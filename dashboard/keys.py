@@ -486,6 +486,7 @@ issues = Family(
 address_failures = Family(
     "dash:address:{digest}", "string", (15 * MINUTE, 15 * MINUTE), "Failed sign-ins from one network address."
 )
+api_requests = Family("dash:api:{client}", "string", (MINUTE, MINUTE), "Requests of an API client within a minute.")
 tombstone = Family(
     "dash:tombstone:{person}", "string", (8 * HOUR, 8 * HOUR), "Who ended a staff member's session, and why."
 )

@@ -43,6 +43,27 @@ class Staff(models.Model):
         return self.staff_id
 
 
+class ApiClient(models.Model):
+    """A system that uses the API: the customer portal, a mobile app's server. Its token is kept as a digest. A revoked
+    one stays, for its name stands in the records.
+    """
+
+    name = models.CharField(max_length=40, unique=True, validators=[identifier])
+    digest = models.CharField(max_length=64, unique=True)
+    abilities = models.JSONField(default=list)
+    rate = models.PositiveIntegerField()
+    """Requests a minute."""
+    made_by = models.CharField(max_length=64)
+    made = models.DateTimeField(auto_now_add=True)
+    used = models.DateField(null=True)
+    """The last day on which it asked for something."""
+    revoked = models.DateTimeField(null=True)
+    revoked_by = models.CharField(max_length=64, blank=True)
+
+    def __str__(self) -> str:
+        return self.name
+
+
 class Anchor(models.Model):
     """What the chain over the audit records was at some moment, kept where the store cannot reach: so it is noticed when
     the chain's end is cut off, or the whole of it replaced by an older one.

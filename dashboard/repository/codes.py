@@ -9,9 +9,11 @@ Each holds once, for a few minutes, and for GUESSES guesses, counted before they
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import hmac
 import secrets
+from dataclasses import dataclass
 from typing import Literal
 
 from django.conf import settings
@@ -22,7 +24,7 @@ from dashboard.errors import Conflict
 from dashboard.repository import audit, security
 from dashboard.repository.counters import count
 from dashboard.repository.security import CODE_LIFE, RESET_LIFE, note
-from dashboard.repository.store import Change, change
+from dashboard.repository.store import Change, change, is_done
 from dashboard.repository.values import Raw, read_strings
 
 Secret = Literal["code", "reset"]
@@ -40,40 +42,70 @@ _ISSUED: dict[Secret, str] = {"code": "A sign-in code was sent", "reset": "A pas
 _USED: dict[Secret, str] = {"code": "A sign-in code was used", "reset": "A password reset was used"}
 
 
+@dataclass(frozen=True)
+class Issued:
+    """A code or token, and its deadline (Unix ms)."""
+
+    secret: str
+    deadline: int
+
+
 def issue(kind: Secret, account: str, *, by: str = "") -> str:
+    """A new code (six digits) or token for this account; see `issue_once`."""
+    return issue_once(kind, account, by=by).secret
+
+
+def issue_once(kind: Secret, account: str, *, by: str = "", token: str | None = None) -> Issued:
     """A new code (six digits) or token for this account; those before it hold no longer. Only the caller ever knows it:
     it is sent, never stored. `by`: who asked for it, where it was not the account itself.
 
-    Raises Conflict when the account was sent ISSUES of them lately. Seven round trips.
+    With a `token` a repeat gets the same one again: what is kept for that is a salt, from which nobody makes the secret
+    without the site's own key. Raises Conflict when the account was sent ISSUES of them lately. Seven round trips.
     """
-    issued, _ = count(_counter("issues", kind, account), clock.now_ms() + ISSUES_WINDOW)
-    if issued > ISSUES:
-        raise Conflict("Too many were sent already. Use the latest one, or wait a quarter of an hour.")
-    secret = f"{secrets.randbelow(1_000_000):06d}" if kind == "code" else secrets.token_urlsafe(32)
+    if not (token and is_done(token)):
+        _count_issue(kind, account)
     name = _FAMILY[kind](account, _SENT)
 
-    def action(draft: Change) -> None:
+    def action(draft: Change) -> list[str | int]:
         draft.watch(name)
         deadline = clock.now_ms() + _LIFE[kind]
+        salt = secrets.token_urlsafe(32)
+        secret = _secret(kind, account, salt)
         _drop(draft, kind, account)
         draft.set_until(name, _value(kind, account, secret), deadline)
         draft.delete(_counter("guesses", kind, account))
         note(draft, {f"{kind}:{account}:{_SENT}": deadline})
         text = _ISSUED[kind] + (f", asked for by {by}" if by else "")
         audit.append(draft, audit.SECURITY, account, text=text)
+        return [salt, deadline]
 
-    change(action)
-    return secret
+    salt, deadline = change(action, token=token)
+    return Issued(_secret(kind, account, str(salt)), int(deadline))
 
 
-def redeem(kind: Secret, account: str, secret: str) -> bool:
+def _count_issue(kind: Secret, account: str) -> None:
+    issued, _ = count(_counter("issues", kind, account), clock.now_ms() + ISSUES_WINDOW)
+    if issued > ISSUES:
+        raise Conflict("Too many were sent already. Use the latest one, or wait a quarter of an hour.")
+
+
+def _secret(kind: Secret, account: str, salt: str) -> str:
+    """As random as the salt, to who has not both it and the site's own key."""
+    message = f"issue|{kind}|{account}|{salt}".encode(errors="surrogatepass")
+    made = hmac.new(settings.SECRET_KEY.encode(), message, hashlib.sha256).digest()
+    if kind == "code":
+        return f"{int.from_bytes(made, 'big') % 1_000_000:06d}"
+    return base64.urlsafe_b64encode(made).rstrip(b"=").decode()
+
+
+def redeem(kind: Secret, account: str, secret: str, *, token: str | None = None) -> bool:
     """Whether this is the account's code or token, which it ends: of any number who bring the right one at once, one is
-    told yes. A wrong one is counted; after GUESSES the code or token ends, too. Seven round trips.
+    told yes. A wrong one is counted; after GUESSES the code or token ends, too. With a `token` a repeat is told the same
+    again, and counts for nothing. Seven round trips.
     """
     if not keys.is_identifier(account):
         return False
-    guessed, _ = count(_counter("guesses", kind, account), clock.now_ms() + _LIFE[kind])
-    spent = guessed > GUESSES
+    spent = not (token and is_done(token)) and _count_guess(kind, account) > GUESSES
 
     def action(draft: Change) -> bool:
         names = _outstanding(draft.client, kind, account)
@@ -87,7 +119,12 @@ def redeem(kind: Secret, account: str, secret: str) -> bool:
             audit.append(draft, audit.SECURITY, account, text=_USED[kind])
         return right
 
-    return change(action)
+    return bool(change(action, token=token))
+
+
+def _count_guess(kind: Secret, account: str) -> int:
+    guessed, _ = count(_counter("guesses", kind, account), clock.now_ms() + _LIFE[kind])
+    return guessed
 
 
 def holds(client: Redis, kind: Secret, account: str, secret: str) -> bool:

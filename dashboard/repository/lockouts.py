@@ -90,6 +90,44 @@ def succeeded(attempt: Attempt) -> None:
     _settle(attempt, lambda counted: max(counted - attempt.number, 0))
 
 
+def report(account: str, *, by: str, token: str | None = None) -> Attempt:
+    """A failed sign-in that another system (`by`) verified, counted as ours are. Raises Closed while sign-in is closed:
+    what is tried then counts for nothing. Four round trips.
+    """
+
+    def action(draft: Change) -> list[int | None]:
+        draft.watch(*_all_keys(account))
+        closed, counted, end = _state(draft.client, account)
+        if closed:
+            raise closed
+        attempt = _count(draft, account, counted + 1, end, by=by)
+        return [attempt.number, attempt.closes]
+
+    number, closes = change(action, token=token)
+    return Attempt(account, int(number or 0), closes)
+
+
+def forgive(account: str, *, token: str | None = None) -> None:
+    """A right sign-in that another system verified: nothing counts any longer. Raises Closed: then nothing is forgiven."""
+
+    def action(draft: Change) -> None:
+        draft.watch(*_all_keys(account))
+        closed, counted, _ = _state(draft.client, account)
+        if closed:
+            raise closed
+        if counted:
+            draft.delete(keys.failed_logins(account))
+            note(draft, {f"failures:{account}": None})
+
+    change(action, token=token)
+
+
+def level_at(failures: int) -> str | None:
+    """The level of the lockout that this many failures in a row lead to."""
+    rung = _rung(failures)
+    return rung.name if rung else None
+
+
 def standing(client: Redis, account: str) -> int | None:
     """The end (Unix ms) of the lockout in force, None while sign-in is open. One round trip."""
     closed, _, _ = _state(client, account)
@@ -129,8 +167,8 @@ def _rung(failures: int) -> Level | None:
     return next((level for level in LADDER if level.failures == failures), None)
 
 
-def _count(draft: Change, account: str, number: int, counter_end: int) -> Attempt:
-    """Record one more failure, and the lockout where it reaches a rung. One round trip."""
+def _count(draft: Change, account: str, number: int, counter_end: int, *, by: str = "") -> Attempt:
+    """Record one more failure (that `by` reported), and the lockout where it reaches a rung. One round trip."""
     now, rung = clock.now_ms(), _rung(number)
     lock_end = now + rung.life if rung else None
     counted_until = max(counter_end, (lock_end or now) + WINDOW)
@@ -140,7 +178,8 @@ def _count(draft: Change, account: str, number: int, counter_end: int) -> Attemp
         draft.set_until(keys.lockout(account, rung.name), f"{number}_attempts", lock_end)
         standing[f"lock:{account}"] = lock_end
         text = f"Sign-in closed for {rung.span} at the {_ordinal(number)} failed attempt in a row"
-        audit.append(draft, audit.SECURITY, account, text=text)
+        told = f"{text}, reported by {by}" if by else text
+        audit.append(draft, audit.SECURITY, account, text=told, by=by)
     note(draft, standing)
     return Attempt(account, number, lock_end)
 

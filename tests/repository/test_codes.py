@@ -34,6 +34,29 @@ class TestEither:
         everything = "".join(f"{name} {store.get(name)}" for name in store.scan_iter() if store.type(name) == "string")
         assert secret not in everything
 
+    def test_asked_for_again_with_its_token_it_is_the_same_and_nothing_kept_tells_it(
+        self, store: Redis, kind: codes.Secret, settings: Any
+    ) -> None:
+        first = codes.issue_once(kind, "AG001", token="t1")
+        before = len(audit.history(store, audit.SECURITY, "AG001"))
+        for _ in range(codes.ISSUES + 1):
+            assert codes.issue_once(kind, "AG001", token="t1") == first
+        assert len(audit.history(store, audit.SECURITY, "AG001")) == before == 1
+        kept = "".join(f"{name} {store.get(name)}" for name in store.scan_iter() if store.type(name) == "string")
+        assert first.secret not in kept
+        settings.SECRET_KEY = "of another site"
+        assert codes.issue_once(kind, "AG001", token="t1").secret != first.secret, "the salt alone tells nothing"
+
+    def test_brought_again_with_its_token_it_is_told_the_same_and_counts_for_nothing(
+        self, store: Redis, kind: codes.Secret
+    ) -> None:
+        secret = codes.issue(kind, "AG001")
+        for _ in range(codes.GUESSES + 1):
+            assert not codes.redeem(kind, "AG001", "wrong", token="w")
+        assert codes.redeem(kind, "AG001", secret, token="r")
+        assert codes.redeem(kind, "AG001", secret, token="r")
+        assert not codes.redeem(kind, "AG001", secret), "used up, for everybody else"
+
     def test_the_next_one_ends_those_before_it(self, store: Redis, kind: codes.Secret) -> None:
         older = codes.issue(kind, "AG001")
         newer = codes.issue(kind, "AG001")

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from redis import Redis
 
 from dashboard import clock, keys, signin
-from dashboard.repository import lockouts, security
+from dashboard.repository import audit, lockouts, security
 from dashboard.repository.lockouts import Closed
 
 COUNTER = "security:failed_logins:AG001"
@@ -163,6 +163,39 @@ class TestBeingRight:
         assert store.get(COUNTER) == "2"
         assert not store.exists(FIRST)
         assert fail() is not None, "the third wrong one, whatever was right in between"
+
+
+class TestReported:
+    """Sign-ins that another system verifies climb the same ladder."""
+
+    def test_a_reported_failure_counts_as_one_of_ours(self, store: Redis) -> None:
+        fail(times=2)
+        found = lockouts.report("AG001", by="api-portal")
+        assert (found.number, lockouts.level_at(found.number)) == (3, "level1")
+        assert store.get(FIRST) == "3_attempts" and found.closes == store.pexpiretime(FIRST)
+        (record,) = audit.history(store, audit.SECURITY, "AG001")
+        assert record.text.endswith("at the third failed attempt in a row, reported by api-portal")
+
+    def test_reported_twice_with_its_token_it_counts_once(self, store: Redis) -> None:
+        found = [lockouts.report("AG001", by="api-portal", token="t") for _ in range(4)]
+        assert [each.number for each in found] == [1, 1, 1, 1]
+        assert store.get(COUNTER) == "1"
+
+    def test_while_locked_nothing_is_counted_or_forgiven(self, store: Redis) -> None:
+        fail(times=3)
+        with pytest.raises(Closed):
+            lockouts.report("AG001", by="api-portal")
+        with pytest.raises(Closed):
+            lockouts.forgive("AG001")
+        assert store.get(COUNTER) == "3" and store.exists(FIRST)
+
+    def test_a_right_one_forgives_and_a_late_repeat_of_it_forgives_nothing_more(self, store: Redis) -> None:
+        fail(times=2)
+        lockouts.forgive("AG001", token="t")
+        assert not store.exists(COUNTER) and security.totals(store)["failures"] == 0
+        fail()
+        lockouts.forgive("AG001", token="t")
+        assert store.get(COUNTER) == "1"
 
 
 class TestAddresses:
