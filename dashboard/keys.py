@@ -528,6 +528,20 @@ saved_filters = Family(
 )
 lease = Family("dash:lease:{work}", "string", (5, 5), "Which process does this work now.")
 follower_status = Family("dash:follower", "hash", (MINUTE, MINUTE), "State of the live follower.")
+server_samples = Family(
+    "dash:server-samples", "list", (10 * MINUTE, 10 * MINUTE), "The server's state in the last minutes, as JSON."
+)
+layout_comparison = Family(
+    "dash:layouts", "string", (7 * DAY, 7 * DAY), "The latest comparison of the two layouts of policies, as JSON."
+)
+measured_policy = Family(
+    "dash:~:{product}:{number}", "hash", (1, 1),
+    "A policy as one hash, measured under a name as long as its own; only within one transaction.",
+)  # fmt: skip
+measured_field = Family(
+    "dash:~:{product}:{number}:{part}", "string", (1, 1),
+    "A policy's field, measured under a name as long as its own; only within one transaction.",
+)  # fmt: skip
 scratch = Family("dash:scratch:{id}", "zset", (5, 5), "Intersection of two cells, within one transaction.")
 web_session = Family("dash:cache:{rest}", "string", (8 * HOUR, 14 * DAY), "The web framework's sessions.")
 

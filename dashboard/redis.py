@@ -117,52 +117,7 @@ def shown(url: str) -> str:
     return f"{parts.scheme}://{place}{parts.path}"
 
 
-# -- what an external server should be told apart for
-
-
-def warnings(client: Redis) -> list[str]:
-    """What is wrong with this server for our purpose, one sentence each, [] when nothing is. Three round
-    trips.
-    """
-    info = client.info()
-    found = [
-        *_version_warnings(info),
-        *_eviction_warnings(info),
-        *_persistence_warnings(client, info),
-    ]
-    if not enable_notifications(client):
-        found.append(
-            "Keyspace notifications are off and may not be set by us: changes by other tools show only after "
-            f"minutes. Set notify-keyspace-events to {NOTIFICATIONS} on the server."
-        )
-    return found
-
-
-def _version_warnings(info: Mapping[str, Any]) -> Iterator[str]:
-    version = str(info.get("redis_version", "0"))
-    if int(version.partition(".")[0] or 0) < 7:
-        yield f"The server is version {version}; 7 or later is needed."
-
-
-def _eviction_warnings(info: Mapping[str, Any]) -> Iterator[str]:
-    policy = str(info.get("maxmemory_policy", ""))
-    remedy = "Set maxmemory-policy to noeviction."
-    if policy.startswith("volatile-"):
-        yield (
-            f"maxmemory-policy is {policy}: when memory is short, everything with a lifetime may vanish, "
-            f"audit records among the first. {remedy}"
-        )
-    elif policy.startswith("allkeys-"):
-        yield f"maxmemory-policy is {policy}: when memory is short, any record may vanish. {remedy}"
-
-
-def _persistence_warnings(client: Redis, info: Mapping[str, Any]) -> Iterator[str]:
-    if info.get("aof_enabled"):
-        return
-    if _config(client, "save") == "":
-        yield "Persistence is off: a restart of the server loses everything. Set appendonly to yes."
-    else:
-        yield "Only snapshots are kept: a crash of the server loses minutes. Set appendonly to yes."
+# -- notifications
 
 
 def enable_notifications(client: Redis) -> bool:
@@ -170,14 +125,22 @@ def enable_notifications(client: Redis) -> bool:
     present = _config(client, "notify-keyspace-events")
     if present is None:
         return False
-    effective = set(present.replace("A", "g$lshzxetd"))
-    if set(NOTIFICATIONS) <= effective:
+    if notifies(present):
         return True
     try:
-        client.config_set("notify-keyspace-events", "".join(sorted(effective | set(NOTIFICATIONS))))
+        client.config_set("notify-keyspace-events", "".join(sorted(_classes(present) | set(NOTIFICATIONS))))
     except ResponseError:
         return False
     return True
+
+
+def notifies(present: str) -> bool:
+    """Whether a server with this notify-keyspace-events tells us all that we need."""
+    return set(NOTIFICATIONS) <= _classes(present)
+
+
+def _classes(present: str) -> set[str]:
+    return set(present.replace("A", "g$lshzxetd"))
 
 
 def _config(client: Redis, name: str) -> str | None:

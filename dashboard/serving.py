@@ -12,6 +12,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import http.client
+import logging
 import os
 import select
 import signal
@@ -20,7 +21,6 @@ import subprocess
 import sys
 import threading
 import time
-import traceback
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -33,8 +33,12 @@ from django.contrib.staticfiles.finders import get_finders
 from django.core.management import CommandError, call_command
 from redis.exceptions import BusyLoadingError, RedisError
 
+from dashboard import measures
 from dashboard.accounts import sync_directory
-from dashboard.redis import EmbeddedServer, EmbeddedServerError, claimed, client, shown, warnings
+from dashboard.redis import EmbeddedServer, EmbeddedServerError, claimed, client, shown
+from dashboard.repository import server_rules
+
+log = logging.getLogger(__name__)
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 TICK = 0.2
@@ -170,7 +174,7 @@ def _await_external() -> None:
     said = False
     while True:
         try:
-            for warning in warnings(client()):
+            for warning in server_rules.at_start(client()):
                 say(f"Note: {warning}")
             return
         except BusyLoadingError:
@@ -290,7 +294,7 @@ class Follower:
         try:
             follower.Follower(client(), anchors.keep).run(self._stop)
         except Exception:
-            traceback.print_exc()
+            log.exception("The live follower failed.")
 
 
 class Worker:
@@ -310,12 +314,18 @@ class Worker:
 
     def start(self) -> None:
         self.close_ready()
+        if self._process:
+            measures.ended(settings.METRICS_FOLDER, self._process.pid)
         self.ready, ready = os.pipe()
         descriptors = (self._listener.fileno(), self._lifeline, ready)
         self._process = subprocess.Popen(
             [sys.executable, "-m", "dashboard.worker", *map(str, descriptors)],
             cwd=settings.BASE_DIR,
-            env={**os.environ, "DATA_DIR": str(settings.DATA_DIR)},
+            env={
+                **os.environ,
+                "DATA_DIR": str(settings.DATA_DIR),
+                measures.FOLDER: str(settings.METRICS_FOLDER),
+            },
             stdin=subprocess.DEVNULL,
             pass_fds=descriptors,
             start_new_session=True,
@@ -353,6 +363,7 @@ class Workers:
         self.all = [Worker(number, listener, lifeline) for number in range(1, count + 1)]
 
     def __enter__(self) -> Workers:
+        measures.prepare(settings.METRICS_FOLDER)
         try:
             for worker in self.all:
                 worker.start()

@@ -12,6 +12,7 @@ import threading
 import uvicorn
 from django.urls import get_resolver
 
+from dashboard import measures
 from dashboard.live.stream import hub
 from insurance_site.asgi import application
 
@@ -40,6 +41,7 @@ class PageServer(uvicorn.Server):
 
 
 def main(listener: int, parent: int, ready: int) -> None:
+    hub.tell_count = measures.streams
     get_resolver().url_patterns  # noqa: B018 - imports every view now, so a broken one stops the start
     config = uvicorn.Config(
         application,

@@ -1,10 +1,11 @@
-"""What uvicorn serves: live streams as coroutines, everything else as Django pages in threads."""
+"""What uvicorn serves: live streams and what machines ask as coroutines, all else as Django pages in threads."""
 
 from __future__ import annotations
 
 from a2wsgi import WSGIMiddleware
 from django.conf import settings
 
+from dashboard import probes
 from dashboard.live import stream
 from insurance_site.wsgi import application as wsgi_application
 
@@ -16,5 +17,7 @@ async def application(scope: stream.Scope, receive: stream.Receive, send: stream
         await stream.lifespan(receive, send)
     elif scope["type"] == "http" and scope["path"] == "/live":
         await stream.app(scope, receive, send)
+    elif scope["type"] == "http" and scope["path"] in probes.PATHS:
+        await probes.app(scope, receive, send)
     else:
         await pages(scope, receive, send)  # type: ignore[arg-type]

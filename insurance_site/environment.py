@@ -49,6 +49,21 @@ def time_zone(text: str) -> str:
     return text
 
 
+def one_of(*names: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if text and text not in names:
+            raise ValueError(f"give {' or '.join(names)}")
+        return text
+
+    return parse
+
+
+def bearer(text: str) -> str:
+    if text and (len(text) < 16 or not text.isascii() or not text.isprintable() or " " in text):
+        raise ValueError("give 16 or more letters and digits")
+    return text
+
+
 def store_url(text: str) -> str:
     if text and not text.startswith(("redis://", "rediss://", "unix://")):
         raise ValueError("give an address such as redis://localhost:6379/0")
@@ -148,6 +163,26 @@ VARIABLES = (
         "31536000",
         "How long browsers are told to come by TLS alone. 0 while TLS is tried out.",
         number(0, 10 * 365 * 24 * 60 * 60),
+    ),
+    Variable(
+        "POLICY_LAYOUT",
+        "strings",
+        "How a new policy is kept: `strings`, a key for each field, or `hash`, one key. Both are read, whatever is set.",
+        one_of("strings", "hash"),
+    ),
+    Variable(
+        "LOG_FORMAT",
+        "",
+        "`json`: a line for each request and event; `console`: words, and only the requests that failed.",
+        one_of("json", "console"),
+        shown_default="`console` without `REDIS_URL`, else `json`",
+    ),
+    Variable(
+        "METRICS_TOKEN",
+        "",
+        "What Prometheus shows as bearer token to read `/prometheus`.",
+        bearer,
+        shown_default="unset: this machine alone may read it",
     ),
     Variable("WORKERS", "2", "Server processes; one for each core is plenty.", number(1, 64)),
     Variable(

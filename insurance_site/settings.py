@@ -11,6 +11,7 @@ from redis.retry import Retry
 
 from dashboard.redis import socket_url
 from insurance_site.environment import data_dir, kept_secret, long_secret, mail, read, sayable_password
+from insurance_site.logs import configuration
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 DATA_DIR = data_dir(BASE_DIR / "var")
@@ -68,6 +69,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "dashboard.request_log.RequestLog",  # the first: what it times is all of the request
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django_permissions_policy.PermissionsPolicyMiddleware",
@@ -233,6 +235,9 @@ STORAGES = {
 CLAIM_AUTHORITY: int = read("CLAIM_AUTHORITY")
 """Dollars."""
 
+POLICY_LAYOUT: str = read("POLICY_LAYOUT")
+"""strings or hash: how new policies are kept. Every reader takes both."""
+
 # -- time and language
 
 USE_TZ = True
@@ -242,17 +247,8 @@ LANGUAGE_CODE = "en-us"
 
 # -- logs: what happened, never a value that was typed or stored
 
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "root": {"handlers": ["console"], "level": "WARNING"},
-    "loggers": {
-        "dashboard": {"level": "INFO"},
-        "django": {"handlers": [], "level": "INFO", "propagate": True},
-        "django.request": {"level": "ERROR"},
-        "django.server": {"handlers": [], "propagate": True},
-        "uvicorn": {"level": "WARNING"},
-    },
-}
+LOGGING = configuration(read("LOG_FORMAT") or ("console" if DEMO else "json"))
+METRICS_TOKEN = read("METRICS_TOKEN")
+"""Shown by whoever reads /prometheus; without one only this machine may."""
+METRICS_FOLDER = DATA_DIR / "measures"
+"""Where the workers count, so that any of them can answer for all."""

@@ -198,34 +198,7 @@ def test_a_command_uses_the_store_that_runs(store: Redis) -> None:
     assert redis.answers(settings.REDIS_URL)
 
 
-# -- what is said of an external server
-
-
-def test_the_embedded_server_needs_no_warning(own: EmbeddedServer) -> None:
-    assert redis.warnings(redis.connect(own.url)) == []
-
-
-@pytest.mark.parametrize(
-    ("name", "value", "word"),
-    [
-        ("maxmemory-policy", "volatile-lru", "audit records"),
-        ("maxmemory-policy", "allkeys-lfu", "any record"),
-        ("appendonly", "no", "Persistence is off"),
-    ],
-)
-def test_an_unfit_setting_is_named(own: EmbeddedServer, name: str, value: str, word: str) -> None:
-    client = redis.connect(own.url)
-    client.config_set(name, value)
-    (warning,) = redis.warnings(client)
-    assert word in warning
-
-
-def test_snapshots_alone_are_called_what_they_are(own: EmbeddedServer) -> None:
-    client = redis.connect(own.url)
-    client.config_set("appendonly", "no")
-    client.config_set("save", "3600 1")
-    (warning,) = redis.warnings(client)
-    assert "loses minutes" in warning
+# -- notifications
 
 
 def test_notifications_are_added_to_those_that_others_set(own: EmbeddedServer) -> None:
@@ -235,20 +208,17 @@ def test_notifications_are_added_to_those_that_others_set(own: EmbeddedServer) -
     assert {"K", "l", *redis.NOTIFICATIONS} <= set(client.config_get()["notify-keyspace-events"])
 
 
-def test_notifications_that_may_not_be_set_are_named(own: EmbeddedServer) -> None:
+def test_notifications_that_may_not_be_set_are_left_as_they_are(own: EmbeddedServer) -> None:
     admin = redis.connect(own.url)
     admin.config_set("notify-keyspace-events", "")
     admin.execute_command("ACL SETUSER limited on nopass ~* &* +@all -config")
     limited = Redis.from_url(own.url.replace("unix://", "unix://limited:x@"), decode_responses=True)
-    (warning,) = redis.warnings(limited)
-    assert "notify-keyspace-events" in warning
+    assert not redis.enable_notifications(limited)
 
 
-def test_an_old_version_is_named() -> None:
-    assert list(redis._version_warnings({"redis_version": "6.2.14"})) == [
-        "The server is version 6.2.14; 7 or later is needed."
-    ]
-    assert list(redis._version_warnings({"redis_version": "7.2.4"})) == []
+@pytest.mark.parametrize(("present", "enough"), [("KEA", True), ("KEg$shzxe", True), ("KE$shzxe", False), ("", False)])
+def test_is_told_enough_or_not(present: str, enough: bool) -> None:
+    assert redis.notifies(present) == enough
 
 
 def test_an_address_is_shown_without_its_password() -> None:

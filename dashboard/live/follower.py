@@ -27,7 +27,20 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from dashboard import clock, keys
 from dashboard import redis as store
 from dashboard.errors import Conflict, StoreDown
-from dashboard.repository import archive, areas, audit, census, chain, claims, jobs, metrics, places, policies, reindex
+from dashboard.repository import (
+    archive,
+    areas,
+    audit,
+    census,
+    chain,
+    claims,
+    jobs,
+    metrics,
+    places,
+    policies,
+    reindex,
+    server,
+)
 from dashboard.repository.key_batch import PREFIXES  # noqa: F401 (its bulk work is known where the work is done)
 
 log = logging.getLogger(__name__)
@@ -75,6 +88,11 @@ class Follower:
         self._reconciled = 0.0
         self._reconciling = 0.0
         self._closed = 0.0
+        self._since = clock.now_ms()
+        self._sampled = 0.0
+        self._sent: int | None = None
+        self._echoed = False
+        self._lag: int | None = None
         self._worker: threading.Thread | None = None
         self._counter: threading.Thread | None = None
         self.notified = False
@@ -102,12 +120,16 @@ class Follower:
         with self._client.pubsub(ignore_subscribe_messages=True) as heard:
             database = self._client.connection_pool.connection_kwargs.get("db") or 0
             heard.psubscribe(*(f"__keyspace@{database}__:{prefix}:*" for prefix in keys.FOLLOWED_PREFIXES))
+            heard.subscribe(f"__keyspace@{database}__:{keys.follower_status()}")
+            self._since = clock.now_ms()
             while not stop.is_set() and self._hold_lease():
                 self._listen(heard)
                 self._find_due()
                 self._turn_the_day()
                 self._close_periods()
                 self._flush()
+                self._tell_lag()
+                self._sample()
                 self._seal_records()
                 self._reconcile_now_and_then(stop)
                 self._see_to_jobs(stop)
@@ -120,7 +142,9 @@ class Follower:
             left = until - time.monotonic()
             message = heard.get_message(timeout=max(left, 0.0))
             if message is not None:
-                self._pending.add(message["channel"].partition("__:")[2])
+                name = message["channel"].partition("__:")[2]
+                self._echoed = self._echoed or name == keys.follower_status()
+                self._pending.add(name)
             elif left <= 0:
                 return
 
@@ -172,6 +196,32 @@ class Follower:
         except (Conflict, RedisResponseError):
             self._sealed = now + RECONCILE_BLIND
             log.exception("The audit records cannot be sealed: run manage.py verify_audit.")
+
+    def _tell_lag(self) -> None:
+        """How long it took from the latest sample's writing until its own notification, and all that was heard before
+        it, had been dealt with: what any change by another tool waits for.
+        """
+        if self._echoed and self._sent is not None:
+            self._lag = max(clock.now_ms() - self._sent, 0)
+            self._sent = None
+        self._echoed = False
+
+    def _sample(self) -> None:
+        """The server's state every few seconds, and that this process is at work. Two round trips."""
+        if self._sampled and time.monotonic() - self._sampled < server.EVERY / 1000:
+            return
+        self._sampled = time.monotonic()
+        lag = self._lag if self._sent is None else clock.now_ms() - self._sent  # not heard of yet: at least so long
+        try:
+            self._sent = server.take(
+                self._client,
+                holder=self._me,
+                since=self._since,
+                lag=lag if self.notified else None,
+                notified=self.notified,
+            )
+        except RedisResponseError:
+            self._sent = None  # it takes no writes just now: pages are told of changes all the same
 
     def _flush(self) -> None:
         """Index first, tell then: whoever asks because they were told finds it there."""

@@ -47,6 +47,7 @@ AREAS = frozenset(
         "payments",
         "security",
         "jobs",
+        "server",
         "keyspace",
     }
 )
@@ -142,6 +143,7 @@ class Hub:
     def __init__(self) -> None:
         self.streams: set[Stream] = set()
         self.connected = False
+        self.tell_count: Callable[[int], None] = lambda count: None
         self._versions: Counter[str] = Counter()
         self._unknown = itertools.count()
         self._task: asyncio.Task[None] | None = None
@@ -184,10 +186,12 @@ class Hub:
         if sum(other.reader.person == person for other in self.streams) >= STREAMS_PER_PERSON:
             return False
         self.streams.add(stream)
+        self.tell_count(len(self.streams))
         return True
 
     def release(self, stream: Stream) -> None:
         self.streams.discard(stream)
+        self.tell_count(len(self.streams))
 
     # -- the subscription
 

@@ -24,6 +24,7 @@ from dashboard.repository import (
     policies,
     quotes,
     search,
+    server,
     sessions,
 )
 from dashboard.repository.agents import Scope
@@ -199,3 +200,15 @@ def test_nothing_it_hears_can_stop_it(store: Redis, follower: Follower, told: Pu
     store.set("policy:auto:" + "9" * 500 + ":status", "x")
     store.set("quote:auto:Q667", "fine", ex=60)
     assert hears(told, "quotes", "auto:Q667")
+
+
+def test_says_how_far_behind_it_is_and_that_it_is_at_work(store: Redis, follower: Follower) -> None:
+    until(lambda: server.look(store).follower.seen)
+    first = server.look(store)
+    assert first.follower.leased_for and first.follower.notified and first.follower.lag is None
+    follower._sampled = 0.0  # do not wait for the next one to be due
+    until(lambda: server.look(store).follower.lag is not None)
+    found = server.look(store)
+    # Its own sample was heard of after a tick at the least: no guess, and nothing that a clock alone could give.
+    assert (found.follower.lag or 0) < PATIENCE * 1_000
+    assert found.samples[-1].memory > 0
