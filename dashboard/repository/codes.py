@@ -24,7 +24,7 @@ from dashboard.errors import Conflict
 from dashboard.repository import audit, security
 from dashboard.repository.counters import count
 from dashboard.repository.security import CODE_LIFE, RESET_LIFE, note
-from dashboard.repository.store import Change, change, is_done
+from dashboard.repository.store import Change, change, is_done, secret_of
 from dashboard.repository.values import Raw, read_strings
 
 Secret = Literal["code", "reset"]
@@ -90,9 +90,7 @@ def _count_issue(kind: Secret, account: str) -> None:
 
 
 def _secret(kind: Secret, account: str, salt: str) -> str:
-    """As random as the salt, to who has not both it and the site's own key."""
-    message = f"issue|{kind}|{account}|{salt}".encode(errors="surrogatepass")
-    made = hmac.new(settings.SECRET_KEY.encode(), message, hashlib.sha256).digest()
+    made = secret_of(salt, kind, account)
     if kind == "code":
         return f"{int.from_bytes(made, 'big') % 1_000_000:06d}"
     return base64.urlsafe_b64encode(made).rstrip(b"=").decode()

@@ -27,7 +27,7 @@ from dashboard.repository.session_records import (
     names_of,
     reference,
 )
-from dashboard.repository.store import Change, change
+from dashboard.repository.store import Change, change, secret_of
 from dashboard.repository.values import answered, fits_text, labelled
 
 VIP_TIERS = ("platinum",)
@@ -76,18 +76,24 @@ class Opened:
 
 
 def open_portal(
-    person: str, *, device: str, address: str, permissions: Sequence[str] = (), activity: str = "normal"
+    person: str,
+    *,
+    device: str,
+    address: str,
+    permissions: Sequence[str] = (),
+    activity: str = "normal",
+    token: str | None = None,
 ) -> Opened:
     """Begin a session of this customer in the portal. Their own portal keys tell of it, as the latest; those they had
-    before live on. Raises Invalid. A dozen round trips.
+    before live on. With a `token` a repeat gets the first one again. Raises Invalid. A dozen round trips.
 
     `activity` is what the portal knows of the customer's activity; a rule may make more of "normal".
     """
     _refuse(person, device=device, address=address, permissions=permissions, activity=activity)
-    number, secret = secrets.token_hex(8), secrets.token_urlsafe(32)
-    member, foreign = f"portal:{person}:{number}", session_records.told_by(person)
+    number, salt = secrets.token_hex(8), secrets.token_urlsafe(32)
+    member, foreign, secret = f"portal:{person}:{number}", session_records.told_by(person), _secret(salt)
 
-    def action(draft: Change) -> int:
+    def action(draft: Change) -> list[str | int]:
         overtaken = session_ends.watched(draft, [foreign]).get(foreign)
         if overtaken:
             session_ends.note_end(draft, foreign, session_ends.snapshot_of(overtaken), "replaced")
@@ -103,24 +109,31 @@ def open_portal(
         draft.set_until(names_of(member)["facts"], str(facts), deadline)
         session_ends.write_portal(draft, member, facts, deadline)
         _note_open(draft, member, _told(member, facts, deadline))
-        return deadline
+        return [member, salt, deadline]
 
-    return Opened(member, secret, change(action))
+    return _opened(change(action, token=token))
 
 
 def open_device(
-    kind: str, person: str, device_id: str, *, device: str, app_version: str = "", address: str = ""
+    kind: str,
+    person: str,
+    device_id: str,
+    *,
+    device: str,
+    app_version: str = "",
+    address: str = "",
+    token: str | None = None,
 ) -> Opened:
     """Begin a session in the app (`kind`: mobile, tablet) on this customer's device; one it had before is replaced.
-    Raises Invalid. Ten round trips.
+    With a `token` a repeat gets the first one again. Raises Invalid. Ten round trips.
     """
     if kind not in keys.DEVICES or not keys.is_identifier(device_id):
         raise Invalid({"device_id": "There is no such kind of device, or it cannot be called that."})
     _refuse(person, device=device, address=address, app_version=app_version)
-    secret, member = secrets.token_urlsafe(32), f"{kind}:{person}:{device_id}"
-    names = names_of(member)
+    salt, member = secrets.token_urlsafe(32), f"{kind}:{person}:{device_id}"
+    secret, names = _secret(salt), names_of(member)
 
-    def action(draft: Change) -> int:
+    def action(draft: Change) -> list[str | int]:
         before = session_ends.watched(draft, [member]).get(member)
         if before:
             session_ends.note_end(draft, member, session_ends.snapshot_of(before), "replaced")
@@ -132,9 +145,19 @@ def open_device(
         draft.set_until(names["anchor"], text, deadline)
         draft.set_until(names["facts"], str(facts), deadline)
         _note_open(draft, member, _told(member, facts, deadline))
-        return deadline
+        return [member, salt, deadline]
 
-    return Opened(member, secret, change(action))
+    return _opened(change(action, token=token))
+
+
+def _opened(kept: Sequence[str | int]) -> Opened:
+    """From what a repeat gets again: the salt, not the secret."""
+    member, salt, deadline = kept
+    return Opened(str(member), _secret(str(salt)), int(deadline))
+
+
+def _secret(salt: str) -> str:
+    return secret_of(salt, "session").hex()
 
 
 def _beginning(now: datetime, address: str, secret: str) -> Sequence[str]:
@@ -236,6 +259,14 @@ def refresh_session(id: str, secret: str, *, activity: str | None = None) -> int
         return _prolong(draft, id, found, level, pinned=_is_pinned(draft.client, id, found))
 
     return change(action)
+
+
+def get(client: Redis, id: str, secret: str) -> Session | None:
+    """A session that lives, for who holds its secret. Asking is no use of it. Six round trips."""
+    found = _standing(client, id)
+    if found is None or not is_secret_of(found.facts.text, secret):
+        return None
+    return session_records.load(client, [id]).get(id)
 
 
 def end(id: str, secret: str, *, reason: str = "signed out") -> bool:

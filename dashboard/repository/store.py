@@ -6,10 +6,13 @@ finds what the first one did. Redis never rolls back, so whatever could fail ins
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import json
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
+from django.conf import settings
 from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
@@ -167,6 +170,14 @@ def _connection_lost(error: WatchError) -> bool:
     try anew then could do a thing twice.
     """
     return isinstance(error.__context__, RedisConnectionError | RedisTimeoutError | OSError)
+
+
+def secret_of(salt: str, *purpose: str) -> bytes:
+    """32 bytes that a repeat of a form can be told again although the store never holds them: made of a random salt, kept as
+    the form's result, and of the site's own key. Who has not both learns nothing.
+    """
+    message = "|".join(("secret", *purpose, salt)).encode(errors="surrogatepass")
+    return hmac.new(settings.SECRET_KEY.encode(), message, hashlib.sha256).digest()
 
 
 def is_done(token: str) -> bool:

@@ -61,6 +61,37 @@ def deadlines(store: Redis, session: Opened) -> set[int]:
     return {store.pexpiretime(name) for name in names}
 
 
+class TestRepeating:
+    def test_opened_again_with_its_token_it_is_the_same_session_and_nothing_kept_tells_its_secret(
+        self, store: Redis
+    ) -> None:
+        def portal() -> Opened:
+            return sessions.open_portal(PERSON, device="Chrome 115.0", address="", token="p")
+
+        def phone() -> Opened:
+            return sessions.open_device("mobile", PERSON, "device123", device="iPhone 12", token="d")
+
+        first = [portal(), phone()]
+        kept = "".join(f"{name} {store.get(name)}" for name in store.scan_iter() if store.type(name) == "string")
+        assert [portal(), phone()] == first
+        assert sessions.totals(store, Filter())[""] == 2
+        assert not any(session.secret in kept for session in first)
+        assert all(sessions.end(session.id, session.secret) for session in first)
+        assert [portal(), phone()] == first and sessions.totals(store, Filter())[""] == 0, "told, not begun anew"
+
+
+class TestAsking:
+    def test_who_holds_the_secret_is_told_of_the_session_and_nobody_else(self, store: Redis) -> None:
+        session = opened()
+        found = portal_sessions.get(store, session.id, session.secret)
+        assert found and found.person == PERSON and found.deadline == session.deadline
+        other = opened()
+        assert portal_sessions.get(store, session.id, other.secret) is None
+        assert portal_sessions.get(store, "nonsense", other.secret) is None
+        sessions.end(session.id, session.secret)
+        assert portal_sessions.get(store, session.id, session.secret) is None
+
+
 class TestOpening:
     def test_the_customers_keys_tell_of_it_as_the_document_has_them(self, store: Redis) -> None:
         session = opened()
