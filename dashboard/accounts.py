@@ -7,10 +7,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group, User
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, Q
 from django.db.models.signals import post_delete, post_save
 from redis.exceptions import RedisError
 
@@ -60,14 +61,28 @@ def username_of(name: str) -> str:
     return meant[0] if len(meant) == 1 else name
 
 
+def called(name: str) -> Any | None:
+    """The account that is meant by this name, if it may be used. One query, for known names as for unknown ones."""
+    folded = fold(name)
+    found = _users().filter(username__iexact=folded, is_active=True)
+    meant = [user for user in found if fold(user.get_username()) == folded]
+    return meant[0] if len(meant) == 1 else None
+
+
+def person_of(user: Any) -> str:
+    """The identifier under which an account acts: that of its profile, else its user name. One query."""
+    return Staff.objects.filter(user=user).values_list("staff_id", flat=True).first() or user.get_username()
+
+
 def role_of(user: Any) -> Role | None:
     """The role from the account's groups; where somebody put it in two, the one that comes first in ROLES.
     A superuser without a group is an admin. One query.
     """
-    return _role(user, user.groups.values_list("name", flat=True))
+    return role_among(user, user.groups.values_list("name", flat=True))
 
 
-def _role(user: Any, groups: Iterable[str | None]) -> Role | None:
+def role_among(user: Any, groups: Iterable[str | None]) -> Role | None:
+    """The same, for who has read the groups' names already."""
     held = set(groups)
     for role in ROLES:
         if role in held:
@@ -83,7 +98,7 @@ def viewer_for(user: Any, deadline: int) -> Viewer:
     profiles = list(Staff.objects.filter(user=user).annotate(group=F("user__groups__name")))  # a row for each group
     staff = profiles[0] if profiles else None
     groups = [profile.group for profile in profiles]  # type: ignore[attr-defined]
-    role = _role(user, groups) if profiles else role_of(user)
+    role = role_among(user, groups) if profiles else role_of(user)
     person = staff.staff_id if staff else user.get_username()
     if role is None or not user.is_active or not keys.is_identifier(person):
         raise Forbidden("This account has no role here. An administrator can give it one.")
@@ -95,6 +110,17 @@ def viewer_for(user: Any, deadline: int) -> Viewer:
         scope=_scope(role, staff),
         deadline=deadline,
     )
+
+
+def acting_as(person: str) -> Viewer | None:
+    """The account that acts as this person, with its rights as they are now, signed in or not; None where no account
+    does. Three queries at most.
+    """
+    found = _users().filter(Q(staff__staff_id=person) | Q(staff=None, username=person)).first()
+    try:
+        return viewer_for(found, 0) if found else None
+    except Forbidden:
+        return None
 
 
 def _scope(role: Role, staff: Staff | None) -> Scope:
@@ -161,6 +187,8 @@ def create_demo(password: str) -> list[str]:
 def _demo_user(demo: Demo, password: str) -> User:
     user, _ = _users().get_or_create(username=demo.id)
     user.first_name, user.last_name = demo.first, demo.last
+    if settings.DEMO:  # where letters are printed
+        user.email = f"{demo.first}.{demo.last}@example.com".lower()
     if not user.check_password(password):  # the same password again leaves sessions as they are
         user.set_password(password)
     user.save()

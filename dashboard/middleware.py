@@ -194,8 +194,9 @@ def _way_back(request: HttpRequest, status: int) -> dict[str, str]:
 
 def is_open(request: HttpRequest) -> bool:
     """Addresses that everybody may ask for."""
-    open_to_all = (reverse("login"), reverse("theme"))
-    return request.path in open_to_all or request.path.startswith(f"/{settings.STATIC_URL.strip('/')}/")
+    return request.path == reverse("theme") or request.path.startswith(
+        (reverse("login"), f"/{settings.STATIC_URL.strip('/')}/")
+    )
 
 
 def is_htmx(request: HttpRequest) -> bool:

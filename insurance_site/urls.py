@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.urls import path
 
 from dashboard.views import (
+    account,
     claim_steps,
     claims,
     customers,
@@ -18,6 +19,7 @@ from dashboard.views import (
     policy_service,
     quote_service,
     quotes,
+    reset,
     segments,
     sessions,
     signin,
@@ -26,7 +28,20 @@ from dashboard.views import (
 urlpatterns = [
     path("", overview.overview, name="overview"),
     path("login/", signin.sign_in, name="login"),
+    path("login/code/", signin.code, name="login_code"),
+    path("login/code/send/", signin.send_code, name="login_code_send"),
+    path("login/authenticator/", signin.authenticator, name="login_authenticator"),
+    path("login/forgotten/", reset.forgotten, name="login_forgotten"),
+    path("login/reset/<str:account>/<str:token>/", reset.reset, name="login_reset"),
     path("logout/", signin.sign_out, name="logout"),
+    path("account/", account.overview, name="account"),
+    path("account/password/", account.password, name="account_password"),
+    path("account/authenticator/", account.authenticator, name="account_authenticator"),
+    path("account/authenticator/code/", account.authenticator_code, name="account_authenticator_code"),
+    path("account/authenticator/remove/", account.authenticator_removal, name="account_authenticator_remove"),
+    path("account/email/", account.email_codes, name="account_email"),
+    path("account/recovery/", account.recovery, name="account_recovery"),
+    path("account/sessions/end/", account.end_sessions, name="account_sessions_end"),
     path("theme/", signin.theme, name="theme"),
     path("go/", jump.go, name="go"),
     path("search/", jump.suggest, name="suggest"),
