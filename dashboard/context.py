@@ -36,9 +36,10 @@ _NAV: tuple[tuple[str, str, str, tuple[Role, ...]], ...] = (
     ("Customers", "users", "customers", ROLES),
     ("Metrics", "chart-column", "metrics", ROLES),
     ("Sessions", "monitor-smartphone", "sessions", ("admin",)),
+    ("Security", "shield-alert", "security", ("admin",)),
 )
 
-_ASIDE = {"segments": "/customers/", "locations": "/customers/"}
+_ASIDE = {"segments": "/customers/", "locations": "/customers/", "staff": "/security/"}
 """Sections without an entry of their own, and the one they belong to."""
 
 

@@ -23,6 +23,7 @@ Ability = Literal[
     "create_quotes", "bind_policies", "edit_policies", "edit_customers", "process_claims", "exceed_extensions",
     "review_drift",
     "approve_claims", "view_company_metrics", "close_periods", "reassign_policies", "manage_sessions", "unlock_accounts",
+    "manage_staff",
     "see_compliance", "review_compliance",
 ]  # fmt: skip
 _BUSINESS: frozenset[Ability] = frozenset(
@@ -42,7 +43,10 @@ ABILITIES: dict[Role, frozenset[Ability]] = {
         "review_compliance",
     },
     "admin": frozenset(
-        ("review_drift", "view_company_metrics", "manage_sessions", "unlock_accounts", "see_compliance")
+        (
+            "review_drift", "view_company_metrics", "manage_sessions", "unlock_accounts", "manage_staff",
+            "see_compliance",
+        )  # fmt: skip
     ),
 }
 

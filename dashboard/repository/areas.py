@@ -8,12 +8,13 @@ from dataclasses import dataclass
 
 from redis import Redis
 
-from dashboard import keys
+from dashboard import keys, redis
 from dashboard.repository import (
     claims,
     customers,
     drift,
     groups,
+    jobs,
     lapsed,
     payments,
     places,
@@ -25,6 +26,7 @@ from dashboard.repository import (
 from dashboard.repository.index import Index
 from dashboard.repository.lifting import LIFT  # noqa: F401 (as is the next: bulk work is known where the areas are)
 from dashboard.repository.policy_service import REASSIGN  # noqa: F401
+from dashboard.repository.store import Change, change
 
 MEMBERS = 200
 """How many things are refreshed in one go."""
@@ -189,3 +191,34 @@ def compare(client: Redis, members: Sequence[str], owners: Sequence[str] = ()) -
     concerned = list(dict.fromkeys((*owners, *policies.owners(client, members))))
     for start in range(0, len(concerned), MEMBERS):
         drift.refresh(client, concerned[start : start + MEMBERS])
+
+
+# -- as bulk work
+
+REFRESH = "refresh"
+"""The kind of bulk work that this is; `named` makes its members."""
+
+
+def named(area: str, member: str) -> str:
+    """How bulk work names a thing: `policies auto:100001`."""
+    return f"{area} {member}"
+
+
+def _refresh_named(members: Sequence[str], params: Mapping[str, str], by: str, token: str) -> Mapping[str, str]:
+    """Bring these in step, and tell open pages. Done twice it changes nothing, so the token is not asked for."""
+    things: dict[str, list[str]] = {}
+    for each in members:
+        area, _, member = each.partition(" ")
+        things.setdefault(area, []).append(member)
+    for area, ids in things.items():
+        refresh(redis.client(), area, ids)
+
+    def tell(draft: Change) -> None:
+        for area in things:
+            draft.event(area)
+
+    change(tell)
+    return {}
+
+
+jobs.register_work(REFRESH, jobs.Work(bulk=_refresh_named, size=MEMBERS))

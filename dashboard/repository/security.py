@@ -9,6 +9,7 @@ import hmac
 import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 from typing import Literal
 
@@ -81,7 +82,7 @@ class Matter:
     level: str | None = None
     failures: int | None = None
     cause: str | None = None
-    issued: str | None = None
+    issued: datetime | None = None
     problems: tuple[Problem, ...] = ()
 
     @property
@@ -293,13 +294,10 @@ def _cause(text: str) -> str | None:
     return None if count_of(head) and tail in ("", "attempts") else shorten(text.strip()) or None
 
 
-def _issued(text: str) -> str | None:
+def _issued(text: str) -> datetime | None:
     """`valid|issued:2024-08-18T10:30:00Z` -> the moment, if it is one."""
-    for part in text.split("|"):
-        label, _, value = part.partition(":")
-        if label == "issued" and moment(value):
-            return value
-    return None
+    told = (part.partition(":") for part in text.split("|"))
+    return next((at for label, _, value in told if label == "issued" and (at := moment(value))), None)
 
 
 def _order(end: int) -> int:

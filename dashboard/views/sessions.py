@@ -1,4 +1,4 @@
-"""Sessions, for admins: who is signed in where, ending sessions, and opening sign-in again."""
+"""Sessions, for admins: who is signed in where, and ending sessions."""
 
 from __future__ import annotations
 
@@ -9,12 +9,11 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, QueryDict, StreamingHttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
-from django.views.decorators.http import require_http_methods, require_POST, require_safe
+from django.views.decorators.http import require_http_methods, require_safe
 
 from dashboard import clock, redis
-from dashboard.errors import NotFound
 from dashboard.permissions import requires, viewer_of
-from dashboard.repository import audit, lifting, security, sessions
+from dashboard.repository import audit, security, sessions
 from dashboard.repository.sessions import KINDS, Filter, Kind, Session
 from dashboard.views import params, web
 
@@ -45,10 +44,17 @@ def _listing(request: HttpRequest) -> dict[str, Any]:
         "query": request.GET.urlencode(),
         "chips": _chips(request, sessions.totals(client, wanted), wanted),
         "activities": list(sessions.ACTIVITY_LIFE),
-        "locks": security.locks(client),
+        "locked": security.totals(client)["lock"],
         "history": audit.history(client, audit.SESSION, wanted.person, limit=20) if wanted.person else [],
         "own": _own(request),
+        "levels": levels(),
+        "rules": sessions.RULES,
     }
+
+
+def levels() -> list[tuple[str, int]]:
+    """The activity levels that an admin may choose, and their timeouts in minutes."""
+    return [(level, life // clock.MINUTE) for level, life in sessions.ACTIVITY_LIFE.items()]
 
 
 @require_safe
@@ -82,17 +88,6 @@ def revoke(request: HttpRequest) -> HttpResponse:
     ids = request.POST.getlist("session")[:MOST_AT_ONCE]
     with web.told(request):
         _tell(request, sessions.revoke(ids, by=viewer_of(request).id, token=web.token_of(request)))
-    return web.back(request, reverse("sessions"))
-
-
-@require_POST
-@requires("unlock_accounts")
-def unlock(request: HttpRequest) -> HttpResponse:
-    account = request.POST.get("person", "")
-    with web.told(request):
-        if lifting.lift([f"lock:{account}"], by=viewer_of(request).id, token=web.token_of(request)).gone:
-            raise NotFound(f"Sign-in is open for {account}: nothing was locked any more.")
-        messages.success(request, f"Sign-in is open again for {account}.")
     return web.back(request, reverse("sessions"))
 
 

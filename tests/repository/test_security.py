@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -44,7 +45,7 @@ def test_those_of_other_tools_are_listed_once_the_follower_heard_of_them(store: 
     assert second.deadline is None
     assert second.problems
     (reset,) = security.listing(store, "reset").rows
-    assert reset.issued == "2024-08-18T10:30:00Z"
+    assert reset.issued == datetime(2024, 8, 18, 10, 30, tzinfo=UTC)
     assert security.totals(store) == {"lock": 2, "failures": 0, "code": 1, "reset": 1}
 
 

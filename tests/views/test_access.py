@@ -109,7 +109,17 @@ TABLE: dict[str, tuple[str, str]] = {
     "sessions": ("G", ADMIN),
     "sessions_csv": ("G", ADMIN),
     "session_revoke": ("GP", ADMIN),
-    "unlock": ("P", ADMIN),
+    "security": ("G", ADMIN),
+    "security_csv": ("G", ADMIN),
+    "security_lift": ("GP", ADMIN),
+    "security_account": ("G", ADMIN),
+    "staff": ("G", ADMIN),
+    "staff_new": ("GP", ADMIN),
+    "staff_edit": ("GP", ADMIN),
+    "staff_close": ("P", ADMIN),
+    "staff_reopen": ("P", ADMIN),
+    "staff_reset": ("GP", ADMIN),
+    "staff_factor": ("P", ADMIN),
     "job": ("G", STAFF),
     "job_start": ("P", STAFF),
     "job_stop": ("P", STAFF),
@@ -118,7 +128,8 @@ TABLE: dict[str, tuple[str, str]] = {
 SLOTS: dict[str, str] = {
     "product": "auto", "number": "100001", "claim": "CLM001", "customer": "CUST001", "city": "dallas",
     "zip_code": "75201", "kind": "segment", "name": "high_risk", "adjuster": "AG001", "span": "2020-01-01",
-    "job": "nobody-began-it", "account": "AG001", "token": "nobody-was-sent-it",
+    "job": "nobody-began-it", "account": "AG001", "person": "AG001",
+    "token": "nobody-was-sent-it",
 }  # fmt: skip
 NUMBERS = {"quote": ("auto", "Q001"), "underwriting": ("life", "Q007")}
 """Things other than policies: by the beginning of the address's name."""

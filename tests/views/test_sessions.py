@@ -1,4 +1,4 @@
-"""The sessions page: for admins only, lists what lives, ends what was chosen after asking, opens sign-in again."""
+"""The sessions page: for admins only, lists what lives, ends what was chosen after asking."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from django.test import Client
 from redis import Redis
 
 from dashboard import keys
-from dashboard.repository import audit, lockouts, sessions
+from dashboard.repository import audit, sessions
 from tests import cast
 
 AGENT, PORTAL, MOBILE = "agent:AG001:workstation", "customer:CUST001:portal", "mobile:CUST001:device123"
@@ -43,17 +43,14 @@ class TestWho:
     @pytest.mark.parametrize("who", ["agent_client", "second_agent_client", "supervisor_client"])
     def test_only_admins_see_it_or_act_on_it(self, who: str, request: pytest.FixtureRequest, store: Redis) -> None:
         client: Client = request.getfixturevalue(who)
-        lockouts.failed(lockouts.begin("AG003"))
         assert client.get("/sessions/").status_code == 403
         assert client.get("/sessions/csv/").status_code == 403
         assert client.get(f"/sessions/revoke/?session={AGENT}").status_code == 403
         assert client.post("/sessions/revoke/", {"session": AGENT, "confirmed": "1"}).status_code == 403
-        assert client.post("/lockouts/unlock/", {"person": "AG003"}).status_code == 403
-        assert store.exists(keys.failed_logins("AG003"))
         assert b'href="/sessions/"' not in client.get("/metrics/").content
 
     def test_strangers_are_sent_to_sign_in(self, anonymous_client: Client) -> None:
-        for address in ("/sessions/", "/sessions/revoke/", "/lockouts/unlock/"):
+        for address in ("/sessions/", "/sessions/revoke/"):
             assert anonymous_client.post(address)["Location"].startswith("/login/")
 
 
@@ -202,20 +199,3 @@ class TestRevoking:
     def test_an_answer_that_names_nothing_says_so(self, admin_client: Client) -> None:
         response = admin_client.post("/sessions/revoke/", {"confirmed": "1"}, follow=True)
         assert b"No session was chosen." in response.content
-
-
-class TestUnlocking:
-    def test_a_locked_account_is_shown_and_opened(self, admin_client: Client, store: Redis) -> None:
-        for _ in range(3):
-            lockouts.failed(lockouts.begin("AG001"))
-        assert b'id="l-AG001"' in admin_client.get("/sessions/").content
-        response = admin_client.post("/lockouts/unlock/", {"person": "AG001"}, follow=True)
-        assert b"Sign-in is open again for AG001." in response.content
-        assert cast.signed_in("AG001").get("/metrics/").status_code == 200
-
-    def test_one_that_is_open_already_says_so(self, admin_client: Client) -> None:
-        response = admin_client.post("/lockouts/unlock/", {"person": "AG001"}, follow=True)
-        assert b"nothing was locked any more" in response.content
-
-    def test_it_takes_a_form_not_a_link(self, admin_client: Client) -> None:
-        assert admin_client.get("/lockouts/unlock/?person=AG001").status_code == 405
