@@ -35,6 +35,7 @@ _NAV: tuple[tuple[str, str, str, tuple[Role, ...]], ...] = (
     ("Claims", "life-buoy", "claims", ROLES),
     ("Customers", "users", "customers", ROLES),
     ("Metrics", "chart-column", "metrics", ROLES),
+    ("Compliance", "scale", "compliance", ("supervisor", "admin")),
     ("Sessions", "monitor-smartphone", "sessions", ("admin",)),
     ("Security", "shield-alert", "security", ("admin",)),
 )

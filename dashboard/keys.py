@@ -383,7 +383,7 @@ payment_audit = Family(
 )  # fmt: skip
 compliance_review = Family(
     "compliance:review:policy:{product}:{number}", "string", (30 * DAY, 30 * DAY), "A policy under regulatory review.",
-    "policies", _POLICY,
+    "reviews", _POLICY,
 )  # fmt: skip
 
 # --- ours
@@ -419,6 +419,21 @@ chain = Family(
     precious=True,
 )  # fmt: skip
 chain_head = Family("dash:chain-head", "hash", None, "How many links the chain has, and the last one.", precious=True)
+review_snapshot = Family(
+    "dash:review:{product}:{number}", "hash", (YEAR, YEAR + 30 * DAY),
+    "A policy's latest review: its text and end, or how it was decided; kept a year beyond that.", "reviews", _POLICY,
+)  # fmt: skip
+hold = Family(
+    "dash:hold:{hold}", "hash", None, "A legal hold: on what, why, by whom, since when, and the keys that it keeps.",
+    "holds", "{hold}", precious=True,
+)  # fmt: skip
+held = Family(
+    "dash:held", "hash", None, "Each key that a legal hold keeps from ending: its own end in Unix ms, and the holds on it.",
+    precious=True,
+)  # fmt: skip
+verification = Family(
+    "dash:verification", "hash", (YEAR, YEAR), "The latest look at the whole chain, and the one under way, as JSON."
+)
 access_noted = Family(
     "dash:access-noted:{date}:{digest}", "string", (1, DAY + HOUR),
     "That a person's look at a customer is on record for the day.",
@@ -445,6 +460,11 @@ archive = Family(
     "A closed period's figures by owner, as JSON, frozen; `closed` says when and by whom.", precious=True,
 )  # fmt: skip
 token = Family("dash:token:{digest}", "string", (DAY, DAY), "Result of a form sent once, for a repeat to get it again.")
+plan = Family(
+    "dash:plan:{product}:{number}", "string", None,
+    "An endorsement or cancellation of a day to come, as JSON.", precious=True,
+)  # fmt: skip
+plans = Family("dash:plans", "zset", None, "Policies with one, by the beginning of that day.", precious=True)
 policy_undo = Family(
     "dash:undo:{product}:{number}", "string", (10 * MINUTE, 10 * MINUTE),
     "How the latest service of a policy is taken back: the facts before it, as JSON.",

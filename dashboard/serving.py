@@ -292,7 +292,7 @@ class Follower:
         from dashboard.live import follower
 
         try:
-            follower.Follower(client(), anchors.keep).run(self._stop)
+            follower.Follower(client(), anchors.keep, anchors.known).run(self._stop)
         except Exception:
             log.exception("The live follower failed.")
 

@@ -15,7 +15,7 @@ import threading
 import time
 import uuid
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from redis import Redis
 from redis.client import PubSub
@@ -34,12 +34,15 @@ from dashboard.repository import (
     census,
     chain,
     claims,
+    holds,
     jobs,
     metrics,
     places,
     policies,
+    policy_service,
     reindex,
     server,
+    verification,
 )
 from dashboard.repository.key_batch import PREFIXES  # noqa: F401 (its bulk work is known where the work is done)
 
@@ -64,6 +67,8 @@ SEAL = 0.5
 """Seconds between two looks for audit records to seal."""
 ANCHOR = 600.0
 """Seconds between two anchors of the chain over them."""
+KEEP = 30.0
+"""Seconds between two looks at what legal holds keep, and at records that have ended: far less than any such lifetime."""
 NAMED = 50
 """Things of an area that an event names."""
 AT_ONCE = 2_000
@@ -73,10 +78,20 @@ AT_ONCE = 2_000
 class Follower:
     """Call `run` in a thread of its own."""
 
-    def __init__(self, client: Redis, anchor: Callable[[chain.Head], None] = lambda head: None) -> None:
-        """`anchor` keeps the head of the chain over the audit records somewhere else than in the store."""
+    def __init__(
+        self,
+        client: Redis,
+        anchor: Callable[[chain.Head], None] = lambda head: None,
+        anchored: Callable[[], Mapping[int, str]] = dict,
+    ) -> None:
+        """`anchor` keeps the head of the chain over the audit records somewhere else than in the store; `anchored` gives
+        what was kept so.
+        """
         self._client = client
         self._anchor = anchor
+        self._known = anchored
+        self._kept = 0.0
+        self._verifier: threading.Thread | None = None
         self._sealed = 0.0
         self._anchored = 0.0
         self._me = uuid.uuid4().hex
@@ -88,6 +103,7 @@ class Follower:
         self._reconciled = 0.0
         self._reconciling = 0.0
         self._closed = 0.0
+        self._planned = 0.0
         self._since = clock.now_ms()
         self._sampled = 0.0
         self._sent: int | None = None
@@ -127,13 +143,16 @@ class Follower:
                 self._find_due()
                 self._turn_the_day()
                 self._close_periods()
+                self._carry_out_plans()
                 self._flush()
                 self._tell_lag()
                 self._sample()
                 self._seal_records()
                 self._reconcile_now_and_then(stop)
+                self._keep_records()
                 self._see_to_jobs(stop)
                 self._see_to_census(stop)
+                self._see_to_the_chain(stop)
 
     def _listen(self, heard: PubSub) -> None:
         """Gather notifications for a tick, longer only while many keep coming."""
@@ -181,6 +200,18 @@ class Follower:
         for period in archive.close_due(self._client):
             log.info("Closed the figures of %s.", period.name)
 
+    def _carry_out_plans(self) -> None:
+        """Do what was planned for today soon after its beginning. One round trip where there is nothing."""
+        if self._planned and time.monotonic() - self._planned < CLOSE_PERIODS:
+            return
+        self._planned = time.monotonic()
+        try:
+            done = policy_service.carry_out(self._client)
+        except StoreDown:
+            return  # what was planned stands still
+        if done:
+            log.info("Looked at %s services that were planned for today.", done)
+
     def _seal_records(self) -> None:
         """Seal the audit records that were written meanwhile. One round trip where there are none."""
         now = time.monotonic()
@@ -222,6 +253,17 @@ class Follower:
             )
         except RedisResponseError:
             self._sent = None  # it takes no writes just now: pages are told of changes all the same
+
+    def _keep_records(self) -> None:
+        """See to what is held, and take out of the lists what has ended."""
+        if self._kept and time.monotonic() - self._kept < KEEP:
+            return
+        self._kept = time.monotonic()
+        try:
+            holds.enforce(self._client)
+            audit.oldest(self._client)
+        except (Conflict, RedisResponseError):
+            log.exception("What legal holds keep could not be looked at.")
 
     def _flush(self) -> None:
         """Index first, tell then: whoever asks because they were told finds it there."""
@@ -302,6 +344,27 @@ class Follower:
                     stop.wait(IDLE)
         except (RedisError, StoreDown) as error:
             log.info("Bulk work waits for the store: %s", type(error).__name__)
+
+    def _see_to_the_chain(self, stop: threading.Event) -> None:
+        """Looking at the whole chain takes as long as it takes; it has a thread of its own, too."""
+        if not (self._verifier and self._verifier.is_alive()):
+            self._verifier = threading.Thread(target=self._verify, args=(stop,), name="verify", daemon=True)
+            self._verifier.start()
+
+    def _verify(self, stop: threading.Event) -> None:
+        def holding() -> bool:
+            return self._holding() and not stop.is_set()
+
+        try:
+            while holding():
+                looked = verification.run_if_asked(
+                    self._client, anchors=self._known, anchor=self._anchor, holding=holding
+                )  # fmt: skip
+                if looked is None:
+                    stop.wait(IDLE)
+        except (RedisError, StoreDown, Conflict) as error:
+            log.warning("The chain could not be looked at: %s", type(error).__name__)
+            stop.wait(RENEW)
 
     def _see_to_census(self, stop: threading.Event) -> None:
         """Counting all keys has a thread of its own, too: it takes minutes where there are millions."""

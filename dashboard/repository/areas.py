@@ -14,12 +14,14 @@ from dashboard.repository import (
     customers,
     drift,
     groups,
+    holds,
     jobs,
     lapsed,
     payments,
     places,
     policies,
     quotes,
+    reviews,
     security,
     sessions,
 )
@@ -122,7 +124,19 @@ AREAS: dict[str, Area] = {
         words=places.words_of,
     ),
     "groups": Area(groups.INDEX, groups.refresh, frozenset({(keys.segment, ""), (keys.tier, "")})),
-    "payments": Area(payments.INDEX, payments.refresh, frozenset({(keys.payment_audit, "")})),
+    "payments": Area(
+        payments.INDEX,
+        payments.refresh,
+        frozenset({(keys.payment_audit, "")}),
+        lambda member: _counted("transaction", "TXN", member),
+    ),
+    "reviews": Area(
+        reviews.INDEX,
+        reviews.refresh,
+        frozenset({(keys.compliance_review, ""), (keys.review_snapshot, "")}),  # the latter is left of one that lapsed
+        marks=(reviews.URGENT, reviews.CRITICAL),
+    ),
+    "holds": Area(holds.INDEX, holds.refresh, frozenset({(keys.hold, "")})),
     "quotes": Area(quotes.INDEX, quotes.refresh, frozenset({(keys.quote, "")}), _quote_number),
     "ended": Area(lapsed.INDEX, lapsed.refresh, frozenset({(keys.quote_snapshot, "")}), _quote_number),
     "claims": Area(

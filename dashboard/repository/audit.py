@@ -28,7 +28,7 @@ from redis.exceptions import RedisError
 from dashboard import clock, keys, redis
 from dashboard.errors import DomainError
 from dashboard.repository.store import Change, change
-from dashboard.repository.values import Wrong, answered, read_strings, readable
+from dashboard.repository.values import Wrong, answered, labelled, read_strings, readable
 
 log = logging.getLogger(__name__)
 
@@ -186,6 +186,12 @@ def history(client: Redis, family: keys.Family, *parts: str, limit: int = 100) -
     return _records(client, client.zrange(_history_key(family, parts), 0, limit - 1, desc=True, withscores=True))
 
 
+def names_of(client: Redis, family: keys.Family, *parts: str, limit: int) -> list[str]:
+    """The keys of one thing's records, the latest first. One round trip."""
+    (names,) = answered(client.pipeline(transaction=False).zrange(_history_key(family, parts), 0, limit - 1, desc=True))
+    return names or []
+
+
 def histories(
     client: Redis, of: Sequence[tuple[keys.Family, tuple[str, ...]]], limit: int = 50
 ) -> list[tuple[keys.Family, tuple[str, ...], Record]]:
@@ -316,6 +322,12 @@ def author(text: str) -> str:
     """Whom a record names: `Premium updated from 1200 to 1350 by AG001` -> AG001. "" when it names nobody."""
     found = _BY.search(text)
     return found["who"] if found and keys.is_identifier(found["who"]) else ""
+
+
+def customer_of(text: str) -> str:
+    """Whom a payment's record names: `Customer: CUST001 | Amount: 1200` -> CUST001. "" for none."""
+    told = labelled(text).get("customer", "")
+    return told if keys.is_customer(told) else ""
 
 
 def kind_of(key: str) -> str:

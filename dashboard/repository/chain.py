@@ -24,7 +24,7 @@ from django.conf import settings
 from redis import Redis
 
 from dashboard import clock, keys
-from dashboard.repository import audit
+from dashboard.repository import audit, holds
 from dashboard.repository.store import Change, change
 from dashboard.repository.values import answered
 
@@ -100,7 +100,11 @@ def seal(client: Redis, *, most: int = SLICE) -> int:
         at = head(draft.client)
         draft.require("list", sorted({_bucket(at.links), _bucket(at.links + len(names))}))
         last = at.last
-        for number, (name, digest, ends) in enumerate(_as_they_are(draft.client, names), at.links):
+        found = list(_as_they_are(draft.client, names))
+        # What a legal hold keeps from ending is sealed with its own end, which it gets again.
+        own = holds.deadlines(draft.client, [name for name, _, ends in found if not ends])
+        for number, (name, digest, now) in enumerate(found, at.links):
+            ends = now or own.get(name, 0)
             last = _link(_key(), last, number, name, digest, ends)
             draft.record("RPUSH", _bucket(number), json.dumps([name, digest, ends, last], separators=(",", ":")))
         draft.record("HSET", keys.chain_head(), "links", str(at.links + len(names)), "last", last)
@@ -158,16 +162,25 @@ def verify(
 
 
 def _look_at_records(client: Redis, links: Sequence[Link], verdict: Verdict) -> None:
-    """Whether each record is there, says what it said, and will live as long. One round trip."""
+    """Whether each record is there, says what it said, and will live as long, or is held beyond that. One round trip,
+    two where the time of some was over.
+    """
     now = clock.now_ms()
-    live = [link for link in links if not link.ends or link.ends > now]
+    over = {link.key for link in links if link.ends and link.ends <= now}
+    held = holds.held(client, sorted(over))
+    live = [link for link in links if link.key not in over or link.key in held]
     verdict.ended += len(links) - len(live)
     for link, (_, digest, ends) in zip(live, _as_they_are(client, [link.key for link in live]), strict=True):
         what = _what_befell(link, digest, ends)
-        if what and (not link.ends or link.ends > clock.now_ms()):
+        if what and _should_stand(client, link):
             verdict.broken(Break(link.number + 1, link.key, what))
         else:
             verdict.standing += 1
+
+
+def _should_stand(client: Redis, link: Link) -> bool:
+    """Whether it should be there at this moment: time goes on, and holds are released, while the chain is looked at."""
+    return not link.ends or link.ends > clock.now_ms() or bool(holds.held(client, [link.key]))
 
 
 def _what_befell(link: Link, digest: str, ends: int) -> str:

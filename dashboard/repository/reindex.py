@@ -16,7 +16,7 @@ from typing import Any
 from redis import Redis
 
 from dashboard import keys
-from dashboard.repository import areas, audit, groups, metrics, places
+from dashboard.repository import areas, audit, groups, holds, metrics, places
 from dashboard.repository.areas import AREAS
 from dashboard.repository.index import Index
 
@@ -117,6 +117,7 @@ class _Reconciliation:
         """
         self.outcome.written += areas.refresh(self._client, "places", places.all_of(self._client))
         groups.tally(self._client, pause=pause, stop=stop)
+        holds.enforce(self._client)
 
     # -- from the truth to the index
 

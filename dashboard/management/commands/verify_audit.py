@@ -10,7 +10,7 @@ from redis import Redis
 from dashboard import anchors
 from dashboard.management.progress import Progress
 from dashboard.management.store import StoreCommand
-from dashboard.repository import chain
+from dashboard.repository import chain, verification
 
 
 class Command(StoreCommand):
@@ -27,6 +27,7 @@ class Command(StoreCommand):
         known, at = anchors.known(), chain.head(client)
         with Progress("links", total=at.links) as progress:
             verdict = chain.verify(client, anchors=known, progress=progress.update)
+        verification.keep(verdict, by="manage.py", late=len(late))
         self.stdout.write(
             f"{verdict.links:,} links: {verdict.standing:,} records stand, {verdict.ended:,} had their time."
         )
