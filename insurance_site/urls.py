@@ -77,6 +77,7 @@ urlpatterns = [
     path("policies/<str:product>/<str:number>/cancel/", policy_service.cancel, name="policy_cancel"),
     path("policies/<str:product>/<str:number>/reinstate/", policy_service.reinstate, name="policy_reinstate"),
     path("policies/<str:product>/<str:number>/agent/", policy_service.change_agent, name="policy_agent"),
+    path("policies/<str:product>/<str:number>/plan/withdraw/", policy_service.withdraw_plan, name="policy_plan_withdraw"),
     path("policies/<str:product>/<str:number>/undo/", policy_service.undo, name="policy_undo"),
     path("quotes/", quotes.board, name="quotes"),
     path("quotes/new/", quotes.new, name="quote_new"),

@@ -36,14 +36,16 @@ class Served(forms.Form):
 
 
 class WithDay(Served):
-    """A service that took effect on a day of the running term, for a reason."""
+    """A service that takes effect on a day of the running term, for a reason."""
 
-    effective = Day(label="Takes effect on", help_text="Today, or a day that has passed.")
+    effective = Day(
+        label="Takes effect on", help_text="A day of the term. One to come is planned, and done on that day."
+    )
     reason = Text(label="Reason", max_length=200, help_text="One line; it stays in the policy’s history.")
 
-    def __init__(self, data: Any = None, **kwargs: Any) -> None:
-        super().__init__(data, **kwargs)
-        self.fields["effective"].widget.attrs["max"] = clock.today().isoformat()
+    def __init__(self, data: Any = None, *, policy: Policy, **kwargs: Any) -> None:
+        super().__init__(data, policy=policy, **kwargs)
+        self.fields["effective"].widget.attrs["max"] = (policy.expires or clock.today()).isoformat()
 
     def first(self, policy: Policy, stored: dict[str, str]) -> dict[str, Any]:
         return {"effective": clock.today()}

@@ -13,6 +13,7 @@ which its end was counted, as far as they are not closed.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -23,8 +24,9 @@ from typing import Any
 from redis import Redis
 
 from dashboard import clock, keys
-from dashboard.errors import Conflict, Expired, Invalid, NotFound
-from dashboard.repository import agents, jobs, metrics, periods, policies
+from dashboard.errors import Conflict, DomainError, Expired, Invalid, NotFound, StoreDown
+from dashboard.repository import agents, jobs, metrics, periods, planned, policies
+from dashboard.repository.planned import Planned
 from dashboard.repository.policies import Policy, facts_of
 from dashboard.repository.store import Change, change
 from dashboard.repository.values import amount, answered, dollars, fits_text
@@ -111,11 +113,11 @@ def _term_over(policy: Policy, instead: str) -> str | None:
 
 
 def endorse(
-    product: str, number: str, facts: Mapping[str, str], *, effective: date, reason: str, seen: str, by: str,
+    product: str, number: str, facts: Mapping[str, str], *, effective: date, reason: str, seen: str | None, by: str,
     token: str | None = None,
 ) -> str:  # fmt: skip
-    """Change what is insured or at which premium, from a day of the running term up to today. Gives words. Raises
-    Conflict, Invalid, NotFound.
+    """Change what is insured or at which premium, from a day of the running term; one to come is planned. Gives words.
+    Raises Conflict, Invalid, NotFound.
     """
     foreign = set(facts) - set(ENDORSABLE.get(product, ()))
     if foreign:
@@ -127,6 +129,9 @@ def endorse(
         merged = {**facts, **_life_in_step(policy, facts)}
         return merged, f"Endorsed as of {effective}, {reason}{_additional(policy, merged, effective)}"
 
+    if effective > clock.today():
+        ahead = Planned(product, number, "endorsement", effective, reason, by, facts)
+        return _plan(ahead, why_not_endorse, seen=seen, token=token)
     return _serve(product, number, "endorsement", plan, reason=reason, seen=seen, by=by, token=token)
 
 
@@ -164,9 +169,9 @@ def lapse(product: str, number: str, *, seen: str | None = None, by: str, token:
 
 
 def cancel(
-    product: str, number: str, *, effective: date, reason: str, seen: str, by: str, token: str | None = None
+    product: str, number: str, *, effective: date, reason: str, seen: str | None, by: str, token: str | None = None
 ) -> str:
-    """End a policy before its time, from a day of the term up to today."""
+    """End a policy before its time, from a day of the term; one to come is planned."""
 
     def plan(policy: Policy) -> tuple[Mapping[str, str], str]:
         _refuse(why_not_cancel(policy))
@@ -175,6 +180,9 @@ def cancel(
         words = f"Cancelled as of {effective}, {reason}" + (f" (unearned premium {dollars(back)})" if back else "")
         return {"status": "CANCELLED"}, words
 
+    if effective > clock.today():
+        ahead = Planned(product, number, "cancellation", effective, reason, by)
+        return _plan(ahead, why_not_cancel, seen=seen, token=token)
     return _serve(product, number, "cancellation", plan, reason=reason, seen=seen, by=by, token=token)
 
 
@@ -205,6 +213,46 @@ def reassign(
 
     _check_reason(reason)
     return change(action, token=token)
+
+
+# -- of a day to come
+
+
+def _plan(ahead: Planned, why_not: Callable[[Policy], str | None], *, seen: str | None, token: str | None) -> str:
+    """Check what can be checked today, and keep the rest for its day."""
+    _check_reason(ahead.reason)
+    policies.check(ahead.facts)
+
+    def action(draft: Change) -> str:
+        draft.watch(*keys.policy_keys(ahead.product, ahead.number))
+        policy = policies.get(draft.client, ahead.product, ahead.number)
+        _unchanged(policy, seen)
+        _refuse(why_not(policy))
+        _within_term(policy, ahead.effective)
+        return planned.keep(draft, ahead)
+
+    return change(action, token=token)
+
+
+def carry_out(client: Redis) -> int:
+    """Do what was planned for today or before, each in its own transaction; what cannot be done is kept with the reason.
+    Gives how many there were. One round trip where there are none. For the holder of the lease; a second one at the same
+    moment finds the plan gone.
+    """
+    plans = planned.due(client)
+    for ahead in plans:
+        token = hashlib.sha256(f"{ahead.policy}|{ahead}".encode(errors="surrogatepass")).hexdigest()[:40]
+        told = {"effective": ahead.effective, "reason": ahead.reason, "seen": None, "by": ahead.by, "token": token}
+        try:
+            if ahead.what == "endorsement":
+                endorse(ahead.product, ahead.number, ahead.facts, **told)  # type: ignore[arg-type]
+            else:
+                cancel(ahead.product, ahead.number, **told)  # type: ignore[arg-type]
+        except StoreDown:
+            raise
+        except DomainError as error:
+            planned.refuse(ahead, str(error))
+    return len(plans)
 
 
 # -- taking the latest one back
@@ -332,8 +380,7 @@ def _apply(draft: Change, product: str, number: str, what: str, plan: Plan, seen
     """Read under WATCH, plan, rewrite, and keep how to undo it. About 20 round trips."""
     draft.watch(*keys.policy_keys(product, number))
     before = policies.get(draft.client, product, number)
-    if seen is not None and before.seen != seen:
-        raise Conflict("Somebody changed this policy while you had this form open. Look at it as it stands now.")
+    _unchanged(before, seen)
     facts, why = plan(before)
     policies.check(facts)
     done = policies.rewrite(draft, before, facts, by=by, why=why)
@@ -341,7 +388,23 @@ def _apply(draft: Change, product: str, number: str, what: str, plan: Plan, seen
         raise Invalid({"": "Nothing differs from what is stored already."})
     kept = {"what": what, "by": by, "was": dict(done.was), "seen": done.after.seen, **_count(draft, before, what)}
     draft.set_until(keys.policy_undo(product, number), json.dumps(kept), clock.now_ms() + UNDO_LIFE)
+    _done_as_planned(draft, product, number, what)
     return f"{why}."
+
+
+def _unchanged(policy: Policy, seen: str | None) -> None:
+    if seen is not None and policy.seen != seen:
+        raise Conflict("Somebody changed this policy while you had this form open. Look at it as it stands now.")
+
+
+def _done_as_planned(draft: Change, product: str, number: str, what: str) -> None:
+    """What was planned for a day that has come ends with its being done, and what was planned for later with the
+    cancellation of the policy. One round trip.
+    """
+    draft.watch(keys.plan(product, number))
+    ahead = planned.get(draft.client, product, number)
+    if ahead and (what == "cancellation" or (ahead.what == what and ahead.effective <= clock.today())):
+        planned.forget(draft, product, number)
 
 
 @dataclass(frozen=True)
@@ -441,9 +504,11 @@ def _additional(policy: Policy, facts: Mapping[str, str], on: date) -> str:
 
 
 def _within_term(policy: Policy, on: date) -> None:
-    """From the first day of the term up to today: what is stored is what holds now."""
-    if on > clock.today():
-        raise Invalid({"effective": "It can take effect today or have taken effect before, not later."})
+    """From the first day of the term up to its last."""
+    if on > clock.today() and not policy.expires:
+        raise Invalid({"effective": "The end of its term is not known, so it can take effect today or before."})
+    if policy.expires and on > policy.expires and on > clock.today():
+        raise Invalid({"effective": f"Its term ends on {policy.expires}."})
     if policy.effective and on < policy.effective <= clock.today():
         raise Invalid({"effective": f"The policy begins on {policy.effective}."})
 

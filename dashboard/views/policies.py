@@ -15,7 +15,7 @@ from dashboard.errors import Conflict, Invalid, NotFound
 from dashboard.forms.fields import refuse
 from dashboard.forms.policies import FORMS, PolicyForm, year_from_today
 from dashboard.permissions import Viewer, policy_for, requires, viewer_of
-from dashboard.repository import audit, claims, customers, policies
+from dashboard.repository import audit, claims, customers, planned, policies
 from dashboard.repository import policy_service as service
 from dashboard.repository.policies import Filter, Policy
 from dashboard.views import params, web
@@ -97,6 +97,7 @@ def _detail(request: HttpRequest, product: str, number: str) -> dict[str, Any]:
         "history": audit.history(client, audit.POLICY, product, number),
         "stored": policies.stored_as(client, policy),
         "vin": vin.read(policy.vin, policy.subject),
+        "plan": planned.get(client, product, number),
         "undo": service.undoable(client, policy),
         "undo_life": service.UNDO_LIFE,
         "open": _open_services(policy),

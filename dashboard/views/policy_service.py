@@ -19,7 +19,7 @@ from dashboard import charts, clock, keys, redis, vin
 from dashboard.errors import Conflict, Invalid
 from dashboard.forms.policy_service import Cancel, ChangeAgent, Endorse, Reassign, Reinstate, Renew, Served
 from dashboard.permissions import Viewer, policy_for, requires, viewer_of
-from dashboard.repository import agents, audit, claims, jobs, policies
+from dashboard.repository import agents, audit, claims, jobs, planned, policies
 from dashboard.repository import policy_service as service
 from dashboard.repository.policies import Filter, Policy
 from dashboard.views import params, web
@@ -154,6 +154,16 @@ def undo(request: HttpRequest, product: str, number: str) -> HttpResponse:
 
 @require_POST
 @requires("edit_policies")
+def withdraw_plan(request: HttpRequest, product: str, number: str) -> HttpResponse:
+    viewer = viewer_of(request)
+    policy_for(viewer, product, number)
+    with web.told(request):
+        messages.success(request, planned.withdraw(product, number, by=viewer.id, token=web.token_of(request)))
+    return web.back(request, reverse("policy", args=(product, number)))
+
+
+@require_POST
+@requires("edit_policies")
 def lapse(request: HttpRequest, product: str, number: str) -> HttpResponse:
     viewer = viewer_of(request)
     policy_for(viewer, product, number)
@@ -229,9 +239,19 @@ def _renewals(request: HttpRequest) -> dict[str, Any]:
         ),
         "tiles": _tiles(request, overdue, counts),
         "products": _product_chips(request, every),
+        "plans": _plans(viewer),
         "csv": _csv_url(wanted, past),
         "may_edit": viewer.may("edit_policies"),
     }
+
+
+def _plans(viewer: Viewer) -> list[tuple[planned.Planned, Policy]]:
+    """What is planned for policies that this person may see, the next first. Five round trips."""
+    client = redis.client()
+    plans = planned.upcoming(client)
+    found = policies.load(client, [each.policy for each in plans]) if plans else {}
+    rows = [(each, found[each.policy]) for each in plans if each.policy in found]
+    return [(each, policy) for each, policy in rows if viewer.scope.sees(policy.product, policy.branch)]
 
 
 def _weeks(request: HttpRequest, counts: Sequence[int], chosen: int | None) -> list[Week]:

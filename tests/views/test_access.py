@@ -68,6 +68,7 @@ TABLE: dict[str, tuple[str, str]] = {
     "policy_agent": ("GP", BUSINESS),
     "policy_lapse": ("P", BUSINESS),
     "policy_undo": ("P", BUSINESS),
+    "policy_plan_withdraw": ("P", BUSINESS),
     "policies_reassign": ("GP", LEAD),
     "quotes": ("G", STAFF),
     "quotes_csv": ("G", STAFF),
