@@ -119,7 +119,7 @@ class TestSteps:
         for wrong in ("premium", "reason"):
             assert f'id="id_{wrong}_error"' in page
         assert 'value="Kia Ceed"' in page and field(store, number, "vehicle") == "Kia Rio"
-        later = take(agent_client, number, "endorse", vehicle="Kia Ceed", reason="r", effective=day(1))
+        later = take(agent_client, number, "endorse", vehicle="Kia Ceed", reason="r", effective=day(800))
         assert 'id="id_effective_error"' in later
 
     def test_a_colleague_who_was_faster_is_told_on_the_form(
