@@ -180,10 +180,13 @@ def release(hold: str, *, ending: int, by: str, token: str | None = None) -> str
     def action(draft: Change) -> str:
         draft.watch(keys.hold(hold), keys.held())
         found = get(draft.client, hold)
-        draft.watch(*found.names)
+        # Also what it is on, should another tool have broken the list of what it keeps.
+        names = list(dict.fromkeys((*found.names, *targets(draft.client, found.kind, found.of))))
+        if names:
+            draft.watch(*names)
         now, over = clock.now_ms(), 0
-        stands = _held(draft.client, found.names)
-        current = _ends(draft.client, found.names)
+        stands = {name: held for name, held in _held(draft.client, names).items() if hold in held[1]}
+        current = _ends(draft.client, names)
         freed: list[tuple[str, int]] = []
         for name, (end, on) in stands.items():
             others = on - {hold}
