@@ -26,6 +26,7 @@ from dashboard.repository import (
     sessions,
 )
 from dashboard.repository.index import Index
+from dashboard.repository.layouts import CONVERT  # noqa: F401 (its bulk work is known where the areas are)
 from dashboard.repository.lifting import LIFT  # noqa: F401 (as is the next: bulk work is known where the areas are)
 from dashboard.repository.policy_service import REASSIGN  # noqa: F401
 from dashboard.repository.store import Change, change

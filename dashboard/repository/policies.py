@@ -10,6 +10,7 @@ from decimal import Decimal
 from functools import partial
 from typing import Literal
 
+from django.conf import settings
 from redis import Redis
 
 from dashboard import clock, keys
@@ -154,7 +155,8 @@ class Policy:
     @property
     def seen(self) -> str:
         """Fingerprint of what a form shows, so that an edit made on an older state is noticed."""
-        facts = [getattr(self, name) for name in self.__dataclass_fields__ if name not in ("problems", "customer_name")]
+        apart = ("problems", "customer_name", "layout")  # how it is kept is no fact of it
+        facts = [getattr(self, name) for name in self.__dataclass_fields__ if name not in apart]
         return hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
 
 
@@ -282,7 +284,7 @@ def load(
     directory: Directory | None = None,
 ) -> dict[str, Policy]:
     """Policies by id (`auto:100001`), those that exist. Three round trips at most, two for policies kept as strings
-    with nothing missing.
+    with nothing missing; two more where one is in neither layout.
     """
     wanted = keys.numbered(ids)
     directory = directory or agents.directory(client)
@@ -293,6 +295,9 @@ def load(
     values = read_strings(client, [name for each in names.values() for name in each.values()])
     bare = [each for each in wanted if all(values[name] is None for name in names[each[0]].values())]
     hashes = _read_hashes(client, bare)
+    turned = [name for each in bare if each[0] not in hashes for name in names[each[0]].values()]
+    if turned:  # gone, or converted from a hash to strings between the two looks
+        values |= read_strings(client, turned)
     found = {}
     for member, product, number in wanted:
         if member in hashes:
@@ -327,9 +332,7 @@ def add(draft: Change, product: str, facts: Mapping[str, str], *, by: str, why: 
     member = f"{product}:{number}"
     policy = _with_name(draft.client, from_facts(product, number, facts, agents.directory(draft.client)))
     facts = {**facts, "details": _details(policy)}
-    for name in FIELDS[product]:
-        if facts.get(name):
-            draft.set(keys.policy_field(product, number, name), facts[name])
+    _store_new(draft, product, number, {name: facts[name] for name in FIELDS[product] if facts.get(name)})
     customers.relate(draft, member, customer=policy.customer, premium=policy.premium, before=(None, None))
     customers.locate(draft, member, now=place(policy.property_address), before=("", ""))
     if _is_first(draft.client, policy.customer):
@@ -410,6 +413,15 @@ def rewrite(draft: Change, before: Policy, facts: Mapping[str, str], *, by: str,
     draft.event("policies", member)
     now = replace(from_facts(product, number, merged, directory), layout=before.layout)
     return Rewritten(now, {name: old.get(name, "") for name in changed}, words)
+
+
+def _store_new(draft: Change, product: str, number: str, facts: Mapping[str, str]) -> None:
+    """Write a new policy in the layout that the setting chooses."""
+    if settings.POLICY_LAYOUT == "hash":
+        draft.record("HSET", keys.policy(product, number), *(part for pair in facts.items() for part in pair))
+        return
+    for name, value in facts.items():
+        draft.set(keys.policy_field(product, number, name), value)
 
 
 def _store(draft: Change, policy: Policy, changed: Mapping[str, str]) -> None:
