@@ -44,9 +44,13 @@ ABILITIES: dict[Role, frozenset[Ability]] = {
     },
     "admin": frozenset(
         (
-            "review_drift", "view_company_metrics", "manage_sessions", "unlock_accounts", "manage_staff",
+            "review_drift",
+            "view_company_metrics",
+            "manage_sessions",
+            "unlock_accounts",
+            "manage_staff",
             "see_compliance",
-        )  # fmt: skip
+        )
     ),
 }
 

@@ -4,7 +4,6 @@ a lost second factor away. What befell an account is on its page under Security.
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 from django.conf import settings
@@ -15,7 +14,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from dashboard import letters, staff
-from dashboard.errors import DomainError
+from dashboard.errors import Conflict
 from dashboard.forms.staff import Account as AccountForm
 from dashboard.forms.staff import NewAccount
 from dashboard.letters import Letter
@@ -180,24 +179,20 @@ def _gets_letters(account: Account) -> bool:
 def _send_to_a_new_password(request: HttpRequest, account: Account) -> HttpResponse:
     """By letter; to somebody who gets none the admin hands the link over, which is shown in this answer alone."""
     name, by = security.account_of(account.username), viewer_of(request).id
-    base = request.build_absolute_uri("/").rstrip("/")
-    if _gets_letters(account):
-        letters.post(partial(_letter, account.email, name, by, base))
-        messages.success(request, f"A letter is on its way to {letters.masked(account.email)}.")
-        return redirect("security_account", account.id)
     try:
-        link = _link(base, name, by)
-    except DomainError as error:
+        link = _link(request, name, by)
+    except Conflict as error:
         messages.error(request, str(error))
         return redirect("security_account", account.id)
-    return render(request, "staff/link.html", {"account": account, "link": link, "areas": ""})
+    if not _gets_letters(account):
+        return render(request, "staff/link.html", {"account": account, "link": link})
+    letter = Letter(account.email, "Choose your password", "welcome", {"account": name, "by": by, "link": link})
+    letters.post(lambda: letter)
+    messages.success(request, f"A letter is on its way to {letters.masked(account.email)}.")
+    return redirect("security_account", account.id)
 
 
-def _letter(address: str, account: str, by: str, base: str) -> Letter:
-    context = {"account": account, "by": by, "link": _link(base, account, by)}
-    return Letter(address, "Choose your password", "welcome", context)
-
-
-def _link(base: str, account: str, by: str) -> str:
+def _link(request: HttpRequest, account: str, by: str) -> str:
     """Raises Conflict where too many were made lately."""
-    return base + reverse("login_reset", args=(account, codes.issue("reset", account, by=by)))
+    token = codes.issue("reset", account, by=by)
+    return request.build_absolute_uri(reverse("login_reset", args=(account, token)))
