@@ -38,6 +38,7 @@ _NAV: tuple[tuple[str, str, str, tuple[Role, ...]], ...] = (
     ("Compliance", "scale", "compliance", ("supervisor", "admin")),
     ("Sessions", "monitor-smartphone", "sessions", ("admin",)),
     ("Security", "shield-alert", "security", ("admin",)),
+    ("Keys", "key-round", "keys", ("admin",)),
 )
 
 _ASIDE = {"segments": "/customers/", "locations": "/customers/", "staff": "/security/"}

@@ -62,6 +62,7 @@ _SECTIONS = {
     "claims": "To the claims",
     "sessions": "To the sessions",
     "metrics": "To the metrics",
+    "keys": "To the keys",
 }
 
 

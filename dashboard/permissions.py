@@ -23,6 +23,7 @@ Ability = Literal[
     "create_quotes", "bind_policies", "edit_policies", "edit_customers", "process_claims", "exceed_extensions",
     "review_drift",
     "approve_claims", "view_company_metrics", "close_periods", "reassign_policies", "manage_sessions", "unlock_accounts",
+    "manage_keys",
     "manage_staff",
     "see_compliance", "review_compliance",
 ]  # fmt: skip
@@ -49,6 +50,7 @@ ABILITIES: dict[Role, frozenset[Ability]] = {
             "manage_sessions",
             "unlock_accounts",
             "manage_staff",
+            "manage_keys",
             "see_compliance",
         )
     ),

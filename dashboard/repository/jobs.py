@@ -15,6 +15,7 @@ import json
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -189,6 +190,15 @@ def get(client: Redis, job: str) -> Job:
         among=int(facts.get("among", 0)),
         cut="cut" in facts,
     )
+
+
+def running(client: Redis) -> list[Job]:
+    """The jobs under way. Two round trips, and one for each."""
+    found = []
+    for job in sorted(client.smembers(keys.jobs_running())):
+        with suppress(NotFound):
+            found.append(get(client, job))
+    return found
 
 
 def work_once(client: Redis) -> bool:

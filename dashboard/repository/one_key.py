@@ -171,6 +171,42 @@ def _to_a_character(text: str) -> str:
     return text
 
 
+@dataclass(frozen=True)
+class Standing:
+    """A key as a list shows it: `deadline` in Unix ms (None: it stays), `memory` in bytes."""
+
+    name: str
+    type: str
+    deadline: int | None
+    memory: int
+
+    @property
+    def shown(self) -> str:
+        return shown(self.name)
+
+
+def standing(
+    client: Redis, names: Sequence[str], *, lasting: bool = False, start: int = 0, size: int = PAGE
+) -> tuple[list[Standing], int]:
+    """One page of those of these keys that are still there, with `lasting` of those without lifetime, and how many there
+    are. Two round trips.
+    """
+    pipe = client.pipeline(transaction=False)
+    for name in names:
+        pipe.pexpiretime(name)
+    ends = dict(zip(names, pipe.execute(), strict=True)) if names else {}
+    there = [name for name, end in ends.items() if end == -1 or (end != -2 and not lasting)]
+    page = there[start : start + size]
+    pipe = client.pipeline(transaction=False)
+    for name in page:
+        pipe.type(name)
+        pipe.memory_usage(name)
+    answers = pipe.execute() if page else []
+    rows = zip(page, answers[0::2], answers[1::2], strict=True)
+    found = [Standing(name, kind, ends[name] if ends[name] > 0 else None, memory or 0) for name, kind, memory in rows]
+    return [row for row in found if row.type != GONE], len(there)
+
+
 # -- the digest
 
 
