@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from redis import Redis
@@ -153,6 +154,20 @@ class TestAgainstANewFailure:
     def test_a_failure_at_the_same_moment_closes_nothing_behind_it(self, store: Redis) -> None:
         for _ in range(30):
             assert self.left_by(store, lambda: lifting.lift(["lock:AG001"], by="ADM001")) in ([], ["1"])
+
+    def test_one_between_looking_and_lifting_is_lifted_with_the_rest(
+        self, store: Redis, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        fail("AG001", 2)
+        record, late = lifting._record, iter([1])
+
+        def meanwhile(*args: Any) -> None:
+            fail("AG001", next(late, 0))
+            record(*args)
+
+        monkeypatch.setattr(lifting, "_record", meanwhile)
+        lifting.lift(["failures:AG001"], by="ADM001")
+        assert store.keys("security:*") == [], "not closed with nothing counted"
 
     def test_control_one_key_after_the_other_leaves_it_closed_or_counted(self, store: Redis) -> None:
         def naive() -> None:
