@@ -49,6 +49,9 @@ AREAS = frozenset(
         "jobs",
         "server",
         "keyspace",
+        "compliance",
+        "reviews",
+        "holds",
     }
 )
 

@@ -129,7 +129,7 @@ AREAS: dict[str, Area] = {
         payments.INDEX,
         payments.refresh,
         frozenset({(keys.payment_audit, "")}),
-        lambda member: _counted("transaction", "TXN", member),
+        lambda member: _counted("transaction", "TXN-", member),
     ),
     "reviews": Area(
         reviews.INDEX,

@@ -25,8 +25,8 @@ LARGEST = Decimal(1_000_000_000)
 """Dollars; more than this is a slip of the hand."""
 LONGEST = 200
 EXPORTED = 500
-_FLOOR = 1_000
-"""The numbers that we give begin here, beyond those of the document."""
+_FIRST = 1_001
+"""The first number that we give: TXN-1001, a form of its own. Other tools count TXN001 on, and never meet ours."""
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ def record(customer: str, paid: Decimal, on: date, *, by: str, note: str = "", t
 def _free_number(draft: Change) -> str:
     """A number that no tool has given. Two round trips for each that is tried."""
     while True:
-        transaction = f"TXN{next_number('transaction', _FLOOR):03}"
+        transaction = f"TXN-{next_number('transaction', _FIRST)}"
         name = keys.payment_audit(transaction)
         draft.watch(name)
         if not draft.client.exists(name):
