@@ -39,6 +39,7 @@ _NAV: tuple[tuple[str, str, str, tuple[Role, ...]], ...] = (
     ("Sessions", "monitor-smartphone", "sessions", ("admin",)),
     ("Security", "shield-alert", "security", ("admin",)),
     ("Keys", "key-round", "keys", ("admin",)),
+    ("Server", "server", "server", ("admin",)),
 )
 
 _ASIDE = {"segments": "/customers/", "locations": "/customers/", "staff": "/security/"}

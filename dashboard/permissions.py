@@ -26,6 +26,7 @@ Ability = Literal[
     "manage_keys",
     "manage_staff",
     "see_compliance", "review_compliance",
+    "see_server",
 ]  # fmt: skip
 _BUSINESS: frozenset[Ability] = frozenset(
     ("create_quotes", "bind_policies", "edit_policies", "edit_customers", "process_claims")
@@ -45,6 +46,7 @@ ABILITIES: dict[Role, frozenset[Ability]] = {
     },
     "admin": frozenset(
         (
+            "see_server",
             "review_drift",
             "view_company_metrics",
             "manage_sessions",
