@@ -8,7 +8,7 @@
   const IDLE = 30_000; // a pointer that rests this long is not about to click
   const TONES = ["ok", "warn", "bad", "ended"];
   const MARKS = ["changed", "arrived", "gone", "leaving", "ended"];
-  const OURS = new Set(["open", "style", "aria-busy", "data-sent", "data-stale", "data-off", "value", "checked", "selected"]);
+  const OURS = new Set(["open", "style", "aria-busy", "data-sent", "data-stale", "data-off", "checked", "selected"]);
 
   const held = new Map(); // list -> the newest form of it, waiting for the pointer to leave
   const gone = new Set(); // rows that left, kept while the focus is in them
@@ -18,6 +18,7 @@
   const calm = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
   const isRow = (node) => node.nodeType === 1 && node.hasAttribute("data-row");
   const isControl = (node) => node.matches("input, textarea, select");
+  const isTyped = (node) => isControl(node) || node.matches("option"); // of a bar or a button the value is ours to say
 
   // ------------------------------------------------------------ pointer and focus
 
@@ -76,7 +77,7 @@
   function syncAttributes(old, fresh) {
     let changed = syncClass(old, fresh);
     const ticking = old.hasAttribute("data-deadline") || old.hasAttribute("data-since");
-    const skip = (name) => name === "class" || OURS.has(name) || (ticking && name === "title") || (name === "aria-disabled" && !fresh.hasAttribute(name));
+    const skip = (name) => name === "class" || OURS.has(name) || (name === "value" && isTyped(old)) || (ticking && name === "title") || (name === "aria-disabled" && !fresh.hasAttribute(name));
     for (const { name, value } of fresh.attributes) {
       if (skip(name) || old.getAttribute(name) === value) continue;
       old.setAttribute(name, value);

@@ -54,4 +54,5 @@ def test_bulk_work_is_previewed_done_and_reported_live(enter: Enter, dashboard: 
     page.wait_for_url("**/jobs/*/")
     page.click("button:has-text('Do it to 2')")
     expect(page.locator("#progress")).to_contain_text("2 done")
+    expect(page.locator("progress")).to_have_js_property("value", 2)
     assert dashboard.store.pttl("quote:auto:Q901:customer") > 6 * clock.MINUTE
