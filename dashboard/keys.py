@@ -404,8 +404,9 @@ group_figures = Family(
     rebuilt=True,
 )  # fmt: skip
 history = Family(
-    "dash:history:{area}:{cell}", "zset", (YEAR, YEAR), "Audit keys of one thing, by Unix ms.", rebuilt=True
-)
+    "dash:history:{area}:{cell}", "zset", (90 * DAY, SEVEN_YEARS + 3 * DAY), "Audit keys of one thing, by Unix ms.",
+    rebuilt=True,
+)  # fmt: skip
 audit_list = Family(
     "dash:audit:{list}:{cell}", "zset", (90 * DAY, SEVEN_YEARS + 3 * DAY),
     "Audit keys of one kind, or of what one person did, by Unix ms.", rebuilt=True,

@@ -106,6 +106,8 @@ def write_one(client: Redis, thing: Thing) -> None:
             pipe.sadd(key, *sorted(value))
         else:
             pipe.hset(key, mapping=dict(value))  # type: ignore[arg-type]
+        if deadline is not None and not isinstance(value, str):
+            pipe.pexpireat(key, deadline)
     pipe.execute()
 
 

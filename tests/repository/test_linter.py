@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from redis import Redis
 
-from dashboard import clock
+from dashboard import clock, sample
 from dashboard.repository import linter
 from tests import document
 
@@ -157,3 +157,9 @@ def test_periods_are_not_called_too_early_while_they_are_within_the_documents_ow
     store.set(f"metrics:daily:{yesterday}:policies_sold", "1", ex=60)
     store.set(f"metrics:daily:{clock.today()}:policies_sold", "1", ex=86_400)
     assert set(rules(store, *store.scan_iter()).values()) == {None}
+
+
+def test_what_the_sample_book_and_the_dashboard_itself_write_is_in_order(store: Redis) -> None:
+    sample.load(store)
+    broken = {name: rule for name, rule in rules(store, *store.scan_iter()).items() if rule}
+    assert broken == {}
