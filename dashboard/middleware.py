@@ -34,6 +34,8 @@ GetResponse = Callable[[HttpRequest], HttpResponse]
 
 RETRY_SECONDS = 5
 
+API = "/api/v1/"
+
 log = logging.getLogger(__name__)
 
 # The most special first: Expired is a NotFound.
@@ -118,7 +120,7 @@ def error_page(request: HttpRequest, error: Exception) -> HttpResponse | None:
     """The answer for a domain error, or for a store that is away or takes no writes; None for every other error.
     The log tells the kind of error and of address, never a value.
     """
-    found = _as_domain_error(error)
+    found = as_domain_error(error)
     if found is None:
         return None
     status = next(status for kind, status in _STATUS if isinstance(found, kind))
@@ -132,7 +134,8 @@ def error_page(request: HttpRequest, error: Exception) -> HttpResponse | None:
     return response
 
 
-def _as_domain_error(error: Exception) -> errors.DomainError | None:
+def as_domain_error(error: Exception) -> errors.DomainError | None:
+    """A domain error, or what a store or database that is away amounts to; None for every other error."""
     if isinstance(error, errors.DomainError):
         return error
     if isinstance(error, _REFUSING) or (isinstance(error, ResponseError) and _refuses(error)):
@@ -194,9 +197,9 @@ def _way_back(request: HttpRequest, status: int) -> dict[str, str]:
 
 
 def is_open(request: HttpRequest) -> bool:
-    """Addresses that everybody may ask for."""
+    """Addresses that everybody may ask for, and the API's, which asks for a token of its own."""
     return request.path == reverse("theme") or request.path.startswith(
-        (reverse("login"), f"/{settings.STATIC_URL.strip('/')}/")
+        (reverse("login"), f"/{settings.STATIC_URL.strip('/')}/", API)
     )
 
 

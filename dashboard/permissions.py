@@ -26,6 +26,7 @@ Ability = Literal[
     "manage_keys",
     "manage_staff",
     "see_compliance", "review_compliance",
+    "manage_api",
     "see_server",
 ]  # fmt: skip
 _BUSINESS: frozenset[Ability] = frozenset(
@@ -54,6 +55,7 @@ ABILITIES: dict[Role, frozenset[Ability]] = {
             "manage_staff",
             "manage_keys",
             "see_compliance",
+            "manage_api",
         )
     ),
 }

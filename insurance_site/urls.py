@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from django.urls import path
+from django.urls import include, path
 
 from dashboard.views import (
     account,
@@ -131,6 +131,7 @@ urlpatterns = [
     path("compliance/holds/<str:hold>/release/", compliance_work.hold_release, name="hold_release"),
     path("compliance/retention/", compliance.retained, name="retention"),
     path("compliance/verify/", compliance.verify, name="verify_chain"),
+    path("api/v1/", include("dashboard.api.urls")),
     path("sessions/", sessions.listing, name="sessions"),
     path("sessions/csv/", sessions.csv_file, name="sessions_csv"),
     path("sessions/revoke/", sessions.revoke, name="session_revoke"),

@@ -98,19 +98,21 @@ def _secret(kind: Secret, account: str, salt: str) -> str:
 
 def redeem(kind: Secret, account: str, secret: str, *, token: str | None = None) -> bool:
     """Whether this is the account's code or token, which it ends: of any number who bring the right one at once, one is
-    told yes. A wrong one is counted; after GUESSES the code or token ends, too. With a `token` a repeat is told the same
-    again, and counts for nothing. Seven round trips.
+    told yes. A wrong one is counted; the last of GUESSES ends the code or token, too, and those beyond are not compared.
+    With a `token` a repeat is told the same again, and counts for nothing. Seven round trips.
     """
     if not keys.is_identifier(account):
         return False
-    spent = not (token and is_done(token)) and _count_guess(kind, account) > GUESSES
+    guessed = 0 if token and is_done(token) else _count_guess(kind, account)
+    if guessed > GUESSES:
+        return False
 
     def action(draft: Change) -> bool:
         names = _outstanding(draft.client, kind, account)
         draft.watch(*names)
         values = read_strings(draft.client, names)
-        right = not spent and _one_is(kind, account, secret, values)
-        if right or spent:
+        right = _one_is(kind, account, secret, values)
+        if right or guessed == GUESSES:
             _drop(draft, kind, account)
         if right:
             draft.delete(_counter("guesses", kind, account), _counter("issues", kind, account))
