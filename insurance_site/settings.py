@@ -146,6 +146,8 @@ OTP_TOTP_ISSUER = "Tideline"
 # The ladder of lockouts counts wrong codes, of every kind together. A second count beside it would refuse right ones,
 # for days after enough wrong ones by somebody else.
 OTP_TOTP_THROTTLE_FACTOR = 0
+# Phones keep the time by themselves; who types slowly would move the window of codes that hold into the past.
+OTP_TOTP_SYNC = False
 
 # -- letters: sign-in codes and password resets
 

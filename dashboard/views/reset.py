@@ -2,6 +2,8 @@
 
 The link's token goes from the address into a cookie of that page alone at once: so it stands in no history, no log and
 no Referer. (Not into the browser's session: that is kept in the store, which keeps digests alone.)
+Answers under an address with a token are sent on without any Referer; the page that a form is sent from cannot be, for a
+browser then names no origin, and the form would be taken for a stranger's.
 """
 
 from __future__ import annotations
@@ -48,9 +50,10 @@ def forgotten(request: HttpRequest) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 def reset(request: HttpRequest, account: str, token: str) -> HttpResponse:
     given = request.COOKIES.get(COOKIE, "") if token == _IN_COOKIE else token
-    if token != _IN_COOKIE and passwords.resets(account, token):
-        return _into_cookie(request, account, token)
-    response = _choose(request, account, given) if passwords.resets(account, given) else _no_good(request)
+    good = passwords.resets(account, given)
+    if token == _IN_COOKIE:
+        return _choose(request, account, given) if good else _no_good(request)
+    response = _into_cookie(request, account, token) if good else _no_good(request)
     response["Referrer-Policy"] = "no-referrer"
     return response
 
@@ -75,7 +78,6 @@ def _choose(request: HttpRequest, account: str, token: str) -> HttpResponse:
 
 def _into_cookie(request: HttpRequest, account: str, token: str) -> HttpResponse:
     response = redirect(_address(account, _IN_COOKIE))
-    response["Referrer-Policy"] = "no-referrer"
     response.set_cookie(
         COOKIE, token, max_age=RESET_LIFE // clock.SECOND, path=_folder(account), httponly=True, samesite="Lax",
         secure=request.is_secure(),

@@ -80,7 +80,7 @@
 
   // ------------------------------------------------------------ asking again
 
-  let wanted = false, asking = false, last = -Infinity, paceTimer = 0;
+  let wanted = false, asking = false, leaving = false, last = -Infinity, paceTimer = 0;
 
   function ask() {
     wanted = areas.length > 0;
@@ -88,7 +88,7 @@
   }
 
   function pump() {
-    if (!wanted || asking || over || tideline.acting || document.hidden) return;
+    if (!wanted || asking || leaving || over || tideline.acting || document.hidden) return;
     const wait = last + PACE - performance.now();
     if (wait > 0) {
       paceTimer ||= setTimeout(() => { paceTimer = 0; pump(); }, wait);
@@ -182,6 +182,7 @@
   function signIn() {
     close();
     over = true;
+    if (leaving) return; // for somewhere already
     location.assign(`/login/?next=${encodeURIComponent(location.pathname + location.search)}&ended=1`);
   }
 
@@ -195,7 +196,11 @@
     else pump();
   });
   addEventListener("pagehide", close);
-  addEventListener("pageshow", (event) => { if (event.persisted && !over) open(); });
+  addEventListener("pageshow", (event) => {
+    if (!event.persisted) return;
+    leaving = asking = false;
+    if (!over) open();
+  });
   addEventListener("online", () => { if (!over) { misses = 0; open(); } });
 
   // ------------------------------------------------------------ answers that are not what was hoped for
@@ -235,6 +240,8 @@
   }
   document.addEventListener("htmx:afterOnLoad", () => { unreachable = false; if (fallbackTimer) show("asking"); });
 
+  document.addEventListener("htmx:beforeOnLoad", (event) => { if (leaving) event.preventDefault(); });
+
   // An answer for another address is another page: go there, and say there what it had to say.
   document.addEventListener("htmx:beforeSwap", (event) => {
     const { xhr, requestConfig, isError } = event.detail;
@@ -259,7 +266,11 @@
       tideline.toast("The data store is away. Nothing was saved; what you typed stays here.", { tone: "bad" });
       return;
     }
-    if (!form.matches("[data-act]")) return;
+    if (!form.matches("[data-act]")) {
+      // The page goes. Signing out ends the session before it has gone: that news would lead elsewhere.
+      leaving = true;
+      return;
+    }
     event.preventDefault();
     if (tideline.acting) return;
     tideline.acting = true;

@@ -27,6 +27,7 @@ PAGES = (
     "/claims/CLM001/", "/claims/CLM001/pay/", "/claims/CLM003/", "/claims/CLM003/assign/", "/claims/CLM006/approve/",
     "/customers/", "/customers/CUST001/", "/customers/CUST001/edit/", "/customers/new/", "/customers/drift/",
     "/locations/", "/segments/",
+    "/account/", "/account/password/", "/account/authenticator/",
     "/metrics/", "/metrics/?period=month", "/metrics/trends/", "/metrics/trends/?period=week&metric=claims_ratio",
 )  # fmt: skip
 """As a supervisor sees them."""

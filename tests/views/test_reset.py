@@ -188,7 +188,8 @@ class TestTheLink:
         first = client.get(link())
         assert first["Location"] == "/login/reset/AG001/choose/"
         page = client.get(first["Location"])
-        assert first["Referrer-Policy"] == page["Referrer-Policy"] == "no-referrer"
+        assert first["Referrer-Policy"] == "no-referrer"
+        assert page["Referrer-Policy"] == "same-origin", "or a browser sends its form without an origin"
         assert token not in page.content.decode()
         assert "no-store" in first["Cache-Control"]
         assert "no-store" in page["Cache-Control"]
