@@ -40,7 +40,6 @@ _NAV: tuple[tuple[str, str, str, tuple[Role, ...]], ...] = (
     ("Security", "shield-alert", "security", ("admin",)),
     ("Keys", "key-round", "keys", ("admin",)),
     ("Server", "server", "server", ("admin",)),
-    ("Keys", "key-round", "keys", ("admin",)),
 )
 
 _ASIDE = {"segments": "/customers/", "locations": "/customers/", "staff": "/security/"}
