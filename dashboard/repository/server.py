@@ -198,11 +198,17 @@ def _slow(entry: Mapping[str, Any]) -> Slow:
 
 
 def readings(samples: Sequence[Sample], now: int) -> list[Reading]:
-    """The last minutes in stretches of EVERY ms, oldest first, up to the latest sample; those without one are empty."""
+    """The last minutes in stretches of about EVERY ms, oldest first, up to the latest sample. Where none was taken for
+    longer than that there are empty ones.
+    """
     latest = samples[-1].at if samples else now
     found: dict[int, Reading] = {}
-    for before, each in zip([None, *samples], samples, strict=False):
-        found[(latest - each.at + EVERY // 2) // EVERY] = _reading(each, before)
+    at, later = -1, latest
+    for each, before in reversed(list(zip(samples, [None, *samples], strict=False))):
+        # Counted from one to the next: samples that come a little late never open a gap between two of them.
+        at += max(1, round((later - each.at) / EVERY))
+        later = each.at
+        found[at] = _reading(each, before)
     return [found.get(at) or Reading(clock.moment(latest - at * EVERY)) for at in range(KEPT - 1, -1, -1)]
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+from django import forms
 from django.conf import settings
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
@@ -142,10 +143,10 @@ def _saved(look: Look) -> str:
 @require_safe
 @requires("see_server")
 def memory(request: HttpRequest) -> HttpResponse:
-    return web.live_page(request, "server/memory", ("server",), lambda: _memory(Compare(), Convert()))
+    return web.live_page(request, "server/memory", ("server",), _memory)
 
 
-def _memory(compare: Compare, convert: Convert) -> dict[str, Any]:
+def _memory() -> dict[str, Any]:
     found = layouts.latest(redis.client())
     return {
         "comparison": found,
@@ -153,8 +154,8 @@ def _memory(compare: Compare, convert: Convert) -> dict[str, Any]:
         "rows": [_row(row) for row in found.rows] if found else [],
         "saves": size(abs(found.saves)) if found else "",
         "costs": bool(found and found.saves < 0),
-        "compare": compare,
-        "convert": convert,
+        "compare": Compare(),
+        "convert": Convert(),
         "new_layout": settings.POLICY_LAYOUT,
     }
 
@@ -186,7 +187,7 @@ def compare(request: HttpRequest) -> HttpResponse:
     """Measure over the sample that was asked for; once, however often the form is sent."""
     form = Compare(request.POST)
     if not form.is_valid():
-        return _again(request, form, Convert())
+        return _refused(request, form)
     with web.told(request):
         count = layouts.compare(
             product_of(form), form.cleaned_data["size"], by=viewer_of(request).id, token=web.token_of(request)
@@ -201,12 +202,14 @@ def convert(request: HttpRequest) -> HttpResponse:
     """Look for what is to be converted: it is shown, and done once it is confirmed."""
     form = Convert(request.POST)
     if not form.is_valid():
-        return _again(request, Compare(), form)
+        return _refused(request, form)
     layout: Layout = form.cleaned_data["layout"]
     job = layouts.gather(product_of(form), layout, by=viewer_of(request).id, token=web.token_of(request))
     return redirect("job", job)
 
 
-def _again(request: HttpRequest, compare: Compare, convert: Convert) -> HttpResponse:
-    """The page with what is wrong beside its field."""
-    return web.form_page(request, "server/memory", _memory(compare, convert), areas=("server",))
+def _refused(request: HttpRequest, form: forms.Form) -> HttpResponse:
+    """Back to the page, with what was wrong with the form."""
+    for name, errors in form.errors.items():
+        messages.error(request, f"{form.fields[name].label}: {' '.join(errors)}")
+    return redirect("memory")

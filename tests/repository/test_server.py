@@ -95,6 +95,11 @@ def test_a_time_without_samples_is_a_gap() -> None:
     assert found[0].at == clock.moment(now - (KEPT - 1) * EVERY)
 
 
+def test_samples_that_come_a_little_late_leave_no_gap() -> None:
+    found = server.readings([sample(at * (EVERY + 130)) for at in range(KEPT)], KEPT * EVERY)
+    assert all(each.memory is not None for each in found)
+
+
 def test_without_any_sample_there_are_only_gaps() -> None:
     assert all(each.memory is None for each in server.readings([], clock.now_ms()))
 
