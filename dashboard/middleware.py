@@ -63,6 +63,8 @@ _SECTIONS = {
     "quotes": "To the quotes",
     "claims": "To the claims",
     "sessions": "To the sessions",
+    "security": "To what stands",
+    "staff": "To the staff accounts",
     "metrics": "To the metrics",
     "keys": "To the keys",
 }

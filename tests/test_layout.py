@@ -34,6 +34,7 @@ BELOW = {
     "letters": ("errors",),
     "second_factor": (*FOUNDATION, "repository", "models", "permissions", "letters"),
     "signin": (*FOUNDATION, "repository", "permissions", "accounts", "browser_sessions", "second_factor"),
+    "staff": (*FOUNDATION, "repository", "models", "permissions", "accounts", "second_factor"),
     "passwords": (*FOUNDATION, "repository", "accounts", "letters", "signin"),
     "live": (*FOUNDATION, "repository", "signin", "live"),
     "forms": (*FOUNDATION, "repository", "permissions", "forms", "charts"),

@@ -31,8 +31,13 @@ PAGES = (
     "/metrics/", "/metrics/?period=month", "/metrics/trends/", "/metrics/trends/?period=week&metric=claims_ratio",
 )  # fmt: skip
 """As a supervisor sees them."""
-PAGES_OF_ADMINS = ("/sessions/", "/policies/auto/9/")
-"""The second is that of an address without anything behind it."""
+PAGES_OF_ADMINS = (
+    "/sessions/",
+    "/security/", "/security/?kind=lock", "/security/lift/?all=1", "/security/AG002/", "/security/CUST001/",
+    "/staff/", "/staff/new/", "/staff/AG002/edit/", "/staff/AG002/reset/",
+    "/policies/auto/9/",
+)  # fmt: skip
+"""The last is that of an address without anything behind it."""
 
 
 @pytest.fixture(scope="session")
