@@ -12,7 +12,7 @@ from redis import Redis
 from dashboard import clock, keys
 from dashboard.errors import Conflict, Expired
 from dashboard.keys import Parsed
-from dashboard.repository import audit, families, one_key
+from dashboard.repository import audit, families, holds, one_key
 from dashboard.repository.one_key import digest_of, digest_of_name, fingerprints
 from dashboard.repository.store import Change, change
 
@@ -45,7 +45,7 @@ class Plan:
 
 
 def plan(client: Redis, name: str, verb: Verb, *, whole: bool = False, deadline: int | None = None) -> Plan:
-    """Look at what would happen to this key, or with `whole` to all keys of its thing. Three round trips. Raises Expired."""
+    """Look at what would happen to this key, or with `whole` to all keys of its thing. Four round trips. Raises Expired."""
     parsed = keys.parse(name)
     together = families.whole(parsed) if parsed else []
     names = list(dict.fromkeys([name, *together]))
@@ -65,7 +65,7 @@ def plan(client: Redis, name: str, verb: Verb, *, whole: bool = False, deadline:
         deadline=deadline if verb == "until" else None,
         others=0 if whole else len(ends) - 1,
         warnings=tuple(_warnings(parsed, verb, deadline, len(ends) - len(concerned))),
-        refusal=_refusal(parsed, verb, found, deadline),
+        refusal=_held(client, concerned) or _refusal(parsed, verb, found, deadline),
         seen=digest_of(fingerprints(client, concerned)),
     )
 
@@ -125,6 +125,10 @@ def _told(found: Plan) -> str:
         )
     after = "no end" if found.deadline is None else clock.iso(clock.moment(found.deadline))
     return f"{what}: lifetime changed from {before} to {after}"
+
+
+def _held(client: Redis, names: list[str]) -> str:
+    return "A legal hold keeps it as it is, until the hold is released." if holds.held(client, names) else ""
 
 
 def _refusal(parsed: Parsed | None, verb: Verb, found: tuple[tuple[str, int | None], ...], deadline: int | None) -> str:

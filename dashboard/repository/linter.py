@@ -15,7 +15,7 @@ from redis import Redis
 
 from dashboard import clock, keys
 from dashboard.keys import Family, Parsed
-from dashboard.repository import families, periods, quotes
+from dashboard.repository import families, holds, periods, quotes
 from dashboard.repository.values import answered
 
 TOGETHER = 5 * clock.SECOND
@@ -81,7 +81,7 @@ class Root(NamedTuple):
 @dataclass(frozen=True)
 class Fact:
     """One key as it is: its deadline in Unix ms (None: it stays). `root`: that of the thing it is a part of. `settled`:
-    whether it is of a claim that was decided, and so rightly permanent.
+    whether it is rightly permanent, of a claim that was decided or kept by a legal hold.
     """
 
     name: str
@@ -103,7 +103,7 @@ class Remedy(NamedTuple):
 
 
 def facts(client: Redis, names: Sequence[str]) -> list[Fact]:
-    """Those of these keys that are there. Two round trips."""
+    """Those of these keys that are there. Two round trips, a third where some have no end and should."""
     pipe = client.pipeline(transaction=False)
     for name in names:
         pipe.type(name)
@@ -112,13 +112,15 @@ def facts(client: Redis, names: Sequence[str]) -> list[Fact]:
     found = {name: (kind, _end(end)) for name, kind, end in zip(names, answers[0::2], answers[1::2], strict=True)}
     there = {name: keys.parse(name) for name, (kind, _) in found.items() if kind != "none"}
     roots, settled = _beside(client, [parsed for parsed in there.values() if parsed])
+    lasting = [name for name, parsed in there.items() if parsed and parsed.family.lives and found[name][1] is None]
+    held = holds.held(client, lasting)
     return [
         Fact(
             name,
             parsed,
             *found[name],
             root=roots.get(families.root_of(parsed) or "") if parsed else None,
-            settled=bool(parsed and parsed.parts.get("claim") in settled),
+            settled=name in held or bool(parsed and parsed.parts.get("claim") in settled),
         )
         for name, parsed in there.items()
     ]
@@ -176,6 +178,8 @@ def _of_part(fact: Fact, root: Root) -> RuleName | None:
     if root.deadline is None:
         # A root that stays though it should not is the finding; its parts follow it once that is mended.
         return "underlives" if fact.settled and fact.deadline is not None else None
+    if fact.deadline is None and fact.settled:
+        return None
     if fact.deadline is None or fact.deadline > root.deadline + TOGETHER:
         return "outlives"
     return "underlives" if fact.deadline < root.deadline - TOGETHER else None

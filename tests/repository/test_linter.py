@@ -8,7 +8,8 @@ import pytest
 from redis import Redis
 
 from dashboard import clock, sample
-from dashboard.repository import linter
+from dashboard.errors import Conflict
+from dashboard.repository import holds, key_change, linter
 from tests import document
 
 NOW_DAY = f"{clock.today():%Y%m%d}"
@@ -163,3 +164,14 @@ def test_what_the_sample_book_and_the_dashboard_itself_write_is_in_order(store: 
     sample.load(store)
     broken = {name: rule for name, rule in rules(store, *store.scan_iter()).items() if rule}
     assert broken == {}
+
+
+def test_what_a_legal_hold_keeps_is_rightly_without_end(store: Redis) -> None:
+    name = "audit:payment:transaction:TXN001"
+    store.set(name, "Amount: $1,200", ex=7 * 365 * 86_400)
+    holds.place("record", name, "A dispute", by="SUP001")
+    assert store.ttl(name) == -1 and rule_of(store, name) is None
+    with pytest.raises(Conflict, match="legal hold"):
+        end = clock.now_ms() + clock.DAY
+        plan = key_change.plan(store, name, "until", deadline=end)
+        key_change.act(name, "until", seen=plan.seen, by="ADM001", deadline=end)
