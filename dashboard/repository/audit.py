@@ -318,9 +318,12 @@ def masked(text: str) -> str:
 _BY = re.compile(r"\b[Bb]y:? (?P<who>[^\s:*?\[\]^\\{}|,/]{1,64}?)(?=[.:,]?(?:\s|$))")
 
 
+_SIGNED = re.compile(r"\| By: (?P<who>\S{1,64})$")
+
+
 def author(text: str) -> str:
     """Whom a record names: `Premium updated from 1200 to 1350 by AG001` -> AG001. "" when it names nobody."""
-    found = _BY.search(text)
+    found = _SIGNED.search(text) or _BY.search(text)
     return found["who"] if found and keys.is_identifier(found["who"]) else ""
 
 
@@ -439,7 +442,7 @@ def _record(name: str, listed_at: float, raw: object) -> Record | None:
     stamp = parsed.parts.get("stamp", "") if parsed else ""
     return Record(
         at=_moment(stamp) if stamp else clock.moment(int(listed_at)),
-        to_the_day="T" not in stamp if stamp else listed_at % clock.DAY == 0,
+        to_the_day="T" not in stamp if stamp else _is_midnight(int(listed_at)),
         text=text,
         key=name,
         kind=_KIND_OF.get(parsed.family, "") if parsed else "",
@@ -452,10 +455,7 @@ def _record(name: str, listed_at: float, raw: object) -> Record | None:
 def _told_moment(text: str) -> datetime:
     """A payment's key has no stamp: its text says when, to the day."""
     found = re.search(r"\bDate: (\d{4}-\d\d-\d\d)", text)
-    try:
-        return datetime.fromisoformat(found[1]).replace(tzinfo=UTC) if found else datetime(1970, 1, 1, tzinfo=UTC)
-    except ValueError:
-        return datetime(1970, 1, 1, tzinfo=UTC)
+    return _midnight(found[1].replace("-", "") if found else "")
 
 
 def _listed_text_and_end(client: Redis, key: str, parsed: keys.Parsed) -> tuple[bool, str | None, int]:
@@ -480,10 +480,28 @@ def _stamp(at: int) -> str:
 
 
 def _moment(stamp: str) -> datetime:
-    """The moment in a stamp, the day's first where it is a date alone; 1970 for a date that no calendar has."""
+    """The moment in a stamp, the business day's first where it is a date alone; 1970 for a date that no calendar has."""
+    if "T" not in stamp:
+        return _midnight(stamp)
     try:
-        at = datetime.strptime(stamp[:15] if "T" in stamp else f"{stamp}T000000", "%Y%m%dT%H%M%S").replace(tzinfo=UTC)
+        at = datetime.strptime(stamp[:15], "%Y%m%dT%H%M%S").replace(tzinfo=UTC)
     except ValueError:
         return datetime(1970, 1, 1, tzinfo=UTC)
     # timedelta, not a new count of microseconds: a stamp's last digits may be anything.
-    return at + timedelta(milliseconds=int(stamp[15:18])) if "T" in stamp else at
+    return at + timedelta(milliseconds=int(stamp[15:18]))
+
+
+def _midnight(day: str) -> datetime:
+    """20240818 -> its first moment in the business's zone, so that a search for that day finds it."""
+    try:
+        found = datetime.strptime(day, "%Y%m%d").replace(tzinfo=UTC)
+    except ValueError:
+        return datetime(1970, 1, 1, tzinfo=UTC)
+    # The first and the last year have moments that other zones cannot name.
+    return found.replace(tzinfo=clock.zone() if 1 < found.year < 9999 else UTC)
+
+
+def _is_midnight(at: int) -> bool:
+    """Whether it is a day's first moment, to the ms: where no more than the day was told."""
+    told = clock.moment(at).astimezone(clock.zone())
+    return (told.hour, told.minute, told.second, told.microsecond) == (0, 0, 0, 0)

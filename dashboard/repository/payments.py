@@ -49,6 +49,10 @@ class Payment:
     text: str
 
     @property
+    def key(self) -> str:
+        return keys.payment_audit(self.transaction)
+
+    @property
     def day(self) -> date | None:
         """Where no more than the day is told."""
         return self.at.date() if self.at and "T" not in labelled(self.text).get("date", "") else None

@@ -26,6 +26,7 @@ RECORD_AREAS = (
 KIND_WORDS = {
     "policy": "Policies", "quote": "Quotes", "claim": "Claims", "customer": "Customers", "payment": "Payments",
     "access": "Access", "session": "Sessions", "security": "Accounts", "location": "Places",
+    "key": "Keys",
 }  # fmt: skip
 SIZE = 50
 LONGEST = 100
@@ -111,9 +112,9 @@ def _before(request: HttpRequest) -> int | None:
 def _chips(request: HttpRequest, wanted: audit.Search) -> list[web.Chip]:
     totals = audit.totals(redis.client())
     chips = [web.Chip("All", web.address(request, kind=None, before=None), sum(totals.values()), not wanted.kind)]
-    for kind, words in KIND_WORDS.items():
+    for kind, count in totals.items():
         url = web.address(request, kind=kind, before=None)
-        chips.append(web.Chip(words, url, totals[kind], wanted.kind == kind))
+        chips.append(web.Chip(KIND_WORDS[kind], url, count, wanted.kind == kind))
     return chips
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
@@ -11,13 +12,13 @@ from django.shortcuts import redirect
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_safe
 
-from dashboard import clock, keys, redis
+from dashboard import clock, redis
 from dashboard.errors import NotFound
 from dashboard.forms import compliance as forms
 from dashboard.permissions import requires, viewer_of
 from dashboard.repository import holds, payments, policies, reviews
 from dashboard.views import params, web
-from dashboard.views.compliance import beginning, counted, day, end
+from dashboard.views.compliance import counted, day
 
 NAMED = 100
 """Keys of a hold that its release names."""
@@ -42,10 +43,10 @@ def payment_list(request: HttpRequest) -> HttpResponse:
 def _payments(request: HttpRequest) -> dict[str, Any]:
     client, wanted = redis.client(), _wanted_payments(request)
     page = payments.listing(client, wanted, cursor=params.cursor(request))
-    held = holds.held(client, [keys.payment_audit(each.transaction) for each in page.rows])
+    held = holds.held(client, [each.key for each in page.rows])
     return {
         "page": page,
-        "rows": [(each, keys.payment_audit(each.transaction)) for each in page.rows],
+        "rows": page.rows,
         "held_keys": held,
         "pager": web.pager(request, page),
         "typed": {name: request.GET.get(name, "")[:64] for name in ("customer", "from", "to")},
@@ -57,9 +58,17 @@ def _payments(request: HttpRequest) -> dict[str, Any]:
 
 
 def _wanted_payments(request: HttpRequest) -> payments.Filter:
+    """Records of payments tell the day alone, wherever it was."""
+    since, until = day(request, "from"), day(request, "to")
     return payments.Filter(
-        params.identifier(request, "customer"), beginning(day(request, "from")), end(day(request, "to"))
+        params.identifier(request, "customer"),
+        _at_utc(since) if since else None,
+        _at_utc(until + timedelta(days=1)) if until else None,
     )
+
+
+def _at_utc(of: date) -> int:
+    return clock.ms(datetime(of.year, of.month, of.day, tzinfo=UTC))
 
 
 @require_safe

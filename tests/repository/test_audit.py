@@ -94,7 +94,7 @@ def test_a_record_that_another_tool_wrote_is_told_to_the_day(store: Redis) -> No
     (record,) = audit.history(store, *AUTO)
     assert (record.text, record.at, record.to_the_day) == (
         "Premium updated from 1200 to 1350 by AG001",
-        datetime(2024, 8, 18, tzinfo=UTC),
+        datetime(2024, 8, 18, tzinfo=clock.zone()),
         True,
     )
 

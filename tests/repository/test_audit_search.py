@@ -114,7 +114,8 @@ def test_what_another_tool_wrote_is_found_by_whom_it_names(store: Redis) -> None
         audit.note(store, name, parsed)
     assert found(store, who="AG001") == ["Viewed by AG001 at 2024-08-18T10:30:00Z"]
     (payment,) = audit.search(store, Search(kind="payment")).records
-    assert (payment.about, payment.at, payment.to_the_day) == ("TXN001", datetime(2024, 8, 18, tzinfo=UTC), True)
+    assert (payment.about, payment.to_the_day) == ("TXN001", True)
+    assert payment.at == datetime(2024, 8, 18, tzinfo=clock.zone())
     assert audit.totals(store)["access"] == 1
 
 
@@ -126,6 +127,7 @@ def test_what_another_tool_wrote_is_found_by_whom_it_names(store: Redis) -> None
         ("Assessed by AG002: standard", "AG002"),
         ("Relations repaired by SUP001. Before: nothing", "SUP001"),
         ("Customer: CUST001 | Amount: 1200 | Date: 2024-08-18 | Claim: CLM1 | By: AG001", "AG001"),
+        ("Customer: CUST001 | Amount: 1 | Note: by cheque | By: SUP001", "SUP001"),
         ("Nobody", ""),
         ("by *", ""),
         ("", ""),

@@ -267,6 +267,18 @@ class TestPayment:
         since, until = today - timedelta(days=15), today - timedelta(days=5)
         page = shown(supervisor_client, f"/compliance/payments/?from={since}&to={until}")
         assert page.count('<tr id="t-') == 1 and "$20" in page
+        for day, shows in ((today, True), (today - timedelta(days=1), False)):
+            page = shown(supervisor_client, f"/compliance/payments/?from={day}&to={day}")
+            assert ('<tr id="t-' in page) == shows, day
+
+    def test_a_record_of_a_day_is_found_on_that_day(self, supervisor_client: Client, store: Redis, demo: None) -> None:
+        """Of a record by another tool no more than the day is known."""
+        key = keys.customer_audit("CUST001", "20240818")
+        store.set(key, "by AG001", ex=999)
+        audit.note(store, key, keys.parse(key))  # type: ignore[arg-type]
+        for day, shows in (("2024-08-17", False), ("2024-08-18", True), ("2024-08-19", False)):
+            page = shown(supervisor_client, f"/compliance/?from={day}&to={day}")
+            assert ("18 Aug 2024" in page) == shows, day
 
 
 class TestReview:
