@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import wraps
 from typing import Any, Literal
@@ -15,12 +15,14 @@ from dashboard import keys, redis
 from dashboard.errors import Forbidden, NotFound
 from dashboard.repository import claims, customers, dossier, lapsed, policies, quotes
 from dashboard.repository.agents import Scope
+from dashboard.repository.sessions import AGENT_PERMISSIONS, Rights
 
 Role = Literal["agent", "supervisor", "admin"]
 ROLES: tuple[Role, ...] = ("agent", "supervisor", "admin")
 
 Ability = Literal[
     "create_quotes", "bind_policies", "edit_policies", "edit_customers", "process_claims", "exceed_extensions",
+    "view_customer_data",
     "review_drift",
     "approve_claims", "view_company_metrics", "close_periods", "reassign_policies", "manage_sessions", "unlock_accounts",
     "manage_keys",
@@ -30,7 +32,7 @@ Ability = Literal[
     "see_server",
 ]  # fmt: skip
 _BUSINESS: frozenset[Ability] = frozenset(
-    ("create_quotes", "bind_policies", "edit_policies", "edit_customers", "process_claims")
+    ("create_quotes", "bind_policies", "edit_policies", "edit_customers", "process_claims", "view_customer_data")
 )
 ABILITIES: dict[Role, frozenset[Ability]] = {
     "agent": _BUSINESS,
@@ -47,6 +49,7 @@ ABILITIES: dict[Role, frozenset[Ability]] = {
     },
     "admin": frozenset(
         (
+            "view_customer_data",
             "see_server",
             "review_drift",
             "view_company_metrics",
@@ -60,10 +63,28 @@ ABILITIES: dict[Role, frozenset[Ability]] = {
     ),
 }
 
+SESSION_PERMISSIONS: dict[Role, tuple[str, ...]] = {
+    "agent": AGENT_PERMISSIONS,
+    "supervisor": (*AGENT_PERMISSIONS, "exceed_extensions", "view_company_metrics"),
+    "admin": ("view_customer_data", "view_company_metrics", "manage_sessions", "unlock_accounts"),
+}
+"""What a role's sessions say that they may, in the customer's words (line 125) as far as they have some."""
+
+_SAID_AS: dict[Ability, str] = {
+    "edit_policies": "bind_policies",
+    "approve_claims": "process_claims",
+    "edit_customers": "view_customer_data",
+}
+"""What needs another permission of the session than one of its own name."""
+
+_SAID = frozenset(word for words in SESSION_PERMISSIONS.values() for word in words)
+
 
 @dataclass(frozen=True)
 class Viewer:
-    """The person behind a request. `deadline`: Unix ms at which their workstation session ends."""
+    """The person behind a request. `deadline`: Unix ms at which their workstation session ends. `granted`: what this
+    session is restricted to; None: to nothing.
+    """
 
     id: str
     name: str
@@ -71,15 +92,34 @@ class Viewer:
     branch: str
     scope: Scope
     deadline: int
+    granted: frozenset[str] | None = None
 
     def may(self, ability: Ability) -> bool:
-        return ability in ABILITIES[self.role]
+        """Whether the account's role allows it, and the running session does, too."""
+        said = _SAID_AS.get(ability, ability)
+        granted = self.granted is None or said not in _SAID or said in self.granted
+        return granted and ability in ABILITIES[self.role]
 
     @property
     def shares_with(self) -> tuple[object, ...]:
         """People for whom this is equal see the same lists, so one rendering serves them all."""
         branches = self.scope.branches
-        return self.role, None if branches is None else tuple(sorted(branches)), tuple(sorted(self.scope.products))
+        granted = None if self.granted is None else tuple(sorted(self.granted & _SAID))
+        seen = None if branches is None else tuple(sorted(branches))
+        return self.role, seen, tuple(sorted(self.scope.products)), granted
+
+
+def restricted(viewer: Viewer, rights: Rights) -> Viewer:
+    """The same person in a session that may be restricted further. The account is asked on each request, and what it does
+    not allow the session's copy never gives (trap 24).
+    """
+    branches, products = viewer.scope.branches, viewer.scope.products
+    # Who sees every branch has them all listed at sign-in: that is a restriction only once one was taken away.
+    if rights.branches is not None and (branches is not None or "branch_access" in rights.narrowed):
+        branches = rights.branches if branches is None else branches & rights.branches
+    if rights.products is not None:
+        products &= rights.products
+    return replace(viewer, scope=Scope(branches, products), granted=rights.permissions)
 
 
 View = Callable[..., HttpResponse]
@@ -153,8 +193,11 @@ def claim_authority(viewer: Viewer) -> Decimal | None:
 
 def customer_for(viewer: Viewer, customer: str) -> customers.Customer:
     """A customer of whom anything is known. Everybody may see every customer: whoever picks up the phone has to know who
-    calls; what is theirs is seen by branch and product. Raises NotFound.
+    calls; what is theirs is seen by branch and product. Raises NotFound, and
+    Forbidden for a session from which customers' data was taken.
     """
+    if not viewer.may("view_customer_data"):
+        raise Forbidden("Your session does not allow this.")
     client = redis.client()
     if not keys.is_customer(customer) or not dossier.known(client, customer):
         raise NotFound(f"Nothing is known of a customer {customer[:64]}.")

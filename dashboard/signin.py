@@ -27,7 +27,7 @@ from django_otp.plugins.otp_totp.models import TOTPDevice
 from dashboard import accounts, clock, redis, second_factor
 from dashboard.browser_sessions import SessionStore
 from dashboard.errors import Forbidden
-from dashboard.permissions import Role, Viewer
+from dashboard.permissions import SESSION_PERMISSIONS, Viewer, restricted
 from dashboard.repository import agents, audit, lockouts, security, sessions
 from dashboard.repository.store import change
 from dashboard.second_factor import Factors, Method, Proof
@@ -42,12 +42,6 @@ HALF_LIFE = 5 * clock.MINUTE
 
 Stage = Literal["in", "code", "enrol"]
 """What a step led to: in, or to being asked for a code, or for setting up the authenticator that the role requires."""
-
-_PERMISSIONS: dict[Role, tuple[str, ...]] = {
-    "agent": sessions.AGENT_PERMISSIONS,
-    "supervisor": (*sessions.AGENT_PERMISSIONS, "exceed_extensions", "view_company_metrics"),
-    "admin": ("view_customer_data", "view_company_metrics", "manage_sessions", "unlock_accounts"),
-}
 
 
 class WrongPassword(Exception):
@@ -287,7 +281,7 @@ def viewer(request: HttpRequest, *, touch: bool = True) -> Viewer | None:
                 if known.branch and not agents.knows(redis.client(), known.id):
                     # Another tool took the branches away: without them every object would be everybody's.
                     accounts.sync_directory()
-                return known
+                return restricted(known, found.rights)
     except Forbidden:
         pass
     sessions.close(*entry)  # not from request.session: Django empties it when the password is another by now
@@ -337,7 +331,7 @@ def _staff(viewer: Viewer, request: HttpRequest) -> sessions.Staff:
     return sessions.Staff(
         id=viewer.id,
         branch=viewer.branch,
-        permissions=_PERMISSIONS[viewer.role],
+        permissions=SESSION_PERMISSIONS[viewer.role],
         branches=sorted(branches),
         products=sorted(viewer.scope.products),
         device=device_of(request.headers.get("User-Agent", "")),

@@ -54,6 +54,10 @@ class Rule:
         """ms from each use."""
         return ACTIVITY_LIFE[self.level]
 
+    @property
+    def minutes(self) -> int:
+        return self.life // clock.MINUTE
+
 
 RULES = (
     Rule("vip", f"The customer is in tier {' or '.join(VIP_TIERS)}"),
@@ -280,7 +284,7 @@ def end(id: str, secret: str, *, reason: str = "signed out") -> bool:
         if id not in living or found is None or not is_secret_of(found.facts.text, secret):
             return False
         why = "" if reason == "signed out" else reason
-        session_ends.finish(draft, [living[id]], "signed out", why=why)
+        session_ends.finish(draft, [living[id]], "signed_out", why=why)
         return True
 
     return change(action)

@@ -27,8 +27,8 @@ from dashboard.repository.session_records import INDEX, KINDS, WORKSTATION_LIFE,
 from dashboard.repository.store import Change, change
 from dashboard.repository.values import Raw, read_strings, readable, shorten
 
-How = Literal["signed out", "expired", "revoked", "replaced", "removed"]
-HOWS: tuple[How, ...] = ("signed out", "expired", "revoked", "replaced", "removed")
+How = Literal["signed_out", "expired", "revoked", "replaced", "removed"]
+HOWS: tuple[How, ...] = ("signed_out", "expired", "revoked", "replaced", "removed")
 
 KEPT = 30 * clock.DAY
 """How long the end of a session is on record, in ms."""
@@ -167,20 +167,27 @@ def described(session: Session) -> str:
 
 
 def watched(draft: Change, members: Sequence[str]) -> dict[str, Session]:
-    """Those of these sessions that live; whatever opens, uses or ends one of them from here on undoes this attempt.
-    Six round trips.
+    """Those of these sessions that live; whoever opens or ends one of them from here on undoes this attempt, and who uses
+    one through us. Eight round trips.
+
+    Anchors are watched only of those of which nothing is kept yet: other tools may write them many times a second, and
+    that must never keep anybody from ending a session.
     """
     draft.watch(*names_watched(members))
+    kept = read_snapshots(draft.client, [member for member in members if names_of(member)])
+    bare = [names_of(member)["anchor"] for member, snapshot in kept.items() if snapshot is None]
+    if bare:
+        draft.watch(*bare)
     return session_records.load(draft.client, members)
 
 
 def names_watched(members: Sequence[str]) -> list[str]:
-    """The keys that say whether these sessions live, whom the customer's portal key tells of, and how they ended."""
+    """The keys of ours that say whether these sessions live, whom the customer's portal key tells of, how they ended."""
     names = {
         name: None
         for member in members
         if (found := names_of(member))
-        for name in (found["anchor"], found.get("facts"), keys.session_snapshot(member), *_portal_watch(member))
+        for name in (found.get("facts"), keys.session_snapshot(member), *_portal_watch(member))
         if name
     }
     return list(names)
@@ -385,6 +392,13 @@ def ended(
         low=max(clock.now_ms(), clock.ms(since) + KEPT if since else 0),
         high=clock.ms(until) + KEPT if until else None,
     )
+
+
+def ended_totals(client: Redis) -> dict[str, int]:
+    """How many sessions ended within 30 days, by how, under "" all. One round trip."""
+    now = clock.now_ms()
+    queries = [({"how": [how]} if how else {}, "deadline", now, None) for how in ("", *HOWS)]
+    return dict(zip(("", *HOWS), ENDED.count(client, queries), strict=True))
 
 
 def every_ended(client: Redis, wanted: EndedFilter) -> Iterator[Ended]:

@@ -97,6 +97,11 @@ class Session:
     def is_staff(self) -> bool:
         return self.kind == "workstation"
 
+    @property
+    def ours(self) -> bool:
+        """Whether it is a portal session that was opened here, of whose uses the rules of activity know."""
+        return self.id.startswith("portal:")
+
 
 # -- a secret, and what is kept of it
 

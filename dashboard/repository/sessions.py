@@ -42,6 +42,7 @@ from dashboard.repository.session_ends import (
     Tombstone,
     end_all,
     ended,
+    ended_totals,
     every_ended,
     refresh_ended,
     revoke,
@@ -67,20 +68,29 @@ from dashboard.repository.store import Change, change
 from dashboard.repository.values import read_strings
 from dashboard.repository.workstations import (
     AGENT_PERMISSIONS,
+    RIGHTS,
+    Right,
     Rights,
     Staff,
     Standing,
     check,
     close,
+    fingerprint,
+    log_call,
+    member_of,
     open_workstation,
+    restrict,
+    rights_held,
 )
 
 __all__ = (
-    "ACTIVITY_LIFE", "AGENT_PERMISSIONS", "BY_RULE", "DEVICE_LIFE", "ENDED", "HOWS", "INDEX", "KINDS", "RULES",
-    "WORKSTATION_LIFE", "Ended", "EndedFilter", "Filter", "How", "Kind", "Opened", "Revoked", "Rights", "Rule", "Session",
-    "Staff", "Standing", "Tombstone", "check", "close", "end", "end_all", "ended", "every", "every_ended", "listing",
-    "load", "of_person", "open_device", "open_portal", "open_workstation", "refresh", "refresh_ended", "refresh_session",
-    "revoke", "set_activity", "stored_as", "tombstone", "totals",
+    "ACTIVITY_LIFE", "AGENT_PERMISSIONS", "BY_RULE", "DEVICE_LIFE", "ENDED", "HOWS", "INDEX", "KINDS", "RIGHTS", "RULES",
+    "WORKSTATION_LIFE", "Ended", "EndedFilter", "Filter", "How", "Kind", "Opened", "Revoked", "Right", "Rights", "Rule",
+    "Session", "Staff", "Standing", "Tombstone", "check", "close", "end", "end_all", "ended", "ended_totals", "every",
+    "every_ended",
+    "fingerprint", "listing", "load", "log_call", "member_of", "of_person", "open_device", "open_portal",
+    "open_workstation", "refresh", "refresh_ended", "refresh_session", "restrict", "revoke", "rights_held", "set_activity", "stored_as",
+    "tombstone", "totals",
 )  # fmt: skip
 
 EXPORTED = 500
@@ -185,8 +195,7 @@ def _take_away(draft: Change, *, person: str) -> None:
     member = told_by(person)
     names = [keys.portal(person), keys.portal_ended(person)]
     draft.watch(*names, keys.portal_latest(person))
-    told = draft.client.get(keys.portal_latest(person))
-    own = own_facts(draft.client, [f"portal:{person}:{told}"]) if told and keys.is_identifier(told) else {}
+    own = own_facts(draft.client, _beside(draft.client, [member]))
     text, ended = read_strings(draft.client, names).values()
     if isinstance(text, str) and is_brought_back(text, ended) and not any(f.are_of(text) for f, _ in own.values()):
         draft.delete(*keys.portal_keys(person))

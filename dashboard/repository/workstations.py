@@ -7,7 +7,9 @@ are copies of the figures, but for the calls, which stand here alone (trap 23).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+import json
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -15,10 +17,12 @@ from typing import Literal
 from redis import Redis
 
 from dashboard import clock, keys
-from dashboard.repository import metrics, session_ends
+from dashboard.errors import Conflict, Expired, Invalid
+from dashboard.repository import audit, metrics, session_ends
+from dashboard.repository.security import count_of
 from dashboard.repository.session_records import INDEX, WORKSTATION_LIFE, entry_for, is_secret_of, reference
 from dashboard.repository.store import Change, change
-from dashboard.repository.values import comma_list, labelled, moment, plain, read_strings
+from dashboard.repository.values import Raw, answered, comma_list, labelled, moment, plain, read_strings
 
 AGENT_PERMISSIONS = ("create_quotes", "bind_policies", "process_claims", "view_customer_data")
 
@@ -27,7 +31,7 @@ TOUCH_EVERY = 10 * clock.SECOND
 
 Right = Literal["permissions", "branch_access", "product_access"]
 RIGHTS: tuple[Right, ...] = ("permissions", "branch_access", "product_access")
-_RIGHT_WORDS: dict[Right, str] = {
+RIGHT_WORDS: dict[Right, str] = {
     "permissions": "Permissions",
     "branch_access": "Branches",
     "product_access": "Products",
@@ -49,9 +53,9 @@ class Staff:
 
 @dataclass(frozen=True)
 class Rights:
-    """What a running session is restricted to; None: to nothing.
+    """What a running session is restricted to; None: no more than its account.
 
-    narrowed   those of them that somebody has changed since it began
+    narrowed   those of them of which an admin has taken something away since it began
     """
 
     permissions: frozenset[str] | None = None
@@ -142,10 +146,119 @@ def close(person: str, nonce: str) -> bool:
         living = session_ends.watched(draft, [member])
         if member not in living or not check(draft.client, person, nonce, touch=False).lives:
             return False
-        session_ends.finish(draft, [living[member]], "signed out")
+        session_ends.finish(draft, [living[member]], "signed_out")
         return True
 
     return change(action)
+
+
+# -- what a running session may
+
+
+def restrict(
+    person: str,
+    rights: Mapping[Right, Collection[str]],
+    *,
+    account: Mapping[Right, Collection[str]],
+    seen: str,
+    by: str,
+    token: str | None = None,
+) -> str:
+    """An admin says what a running session may from now on: of each right a part of what the `account` allows. Its end
+    stays as it is. `seen` is the fingerprint of what the admin saw (`fingerprint`). Gives what was done, in words.
+
+    Raises Invalid for what the account does not allow, Expired where the session is over, Conflict where somebody else
+    changed it meanwhile. Eight round trips.
+    """
+    beyond = [name for name in RIGHTS if set(rights[name]) - set(account[name])]
+    if beyond:
+        raise Invalid(dict.fromkeys(beyond, "The account does not allow that."))
+    anchor, member = keys.workstation(person), member_of(person)
+    names = {name: keys.workstation_field(person, name) for name in RIGHTS}
+
+    def action(draft: Change) -> str:
+        draft.watch(anchor, *names.values())
+        draft.require("string", (anchor, *names.values()))
+        stored = read_strings(draft.client, [anchor, *names.values()])
+        text, deadline = stored[anchor], draft.client.pexpiretime(anchor)
+        if not isinstance(text, str) or deadline == -2:
+            raise Expired(f"The session of {person} is over.")
+        before = {name: _told(stored[key]) for name, key in names.items()}
+        if fingerprint(before) != seen:
+            raise Conflict("Somebody changed what this session may meanwhile. This is what holds now.")
+        changed = [name for name in RIGHTS if set(before[name] or ()) != set(rights[name]) or before[name] is None]
+        if not changed:
+            return "Nothing was changed."
+        until = deadline if deadline > 0 else clock.now_ms() + WORKSTATION_LIFE
+        for name in changed:
+            kept = ",".join(sorted(rights[name], key=list(account[name]).index))
+            if before[name] is None:
+                draft.set_until(names[name], kept, until)
+            else:
+                draft.record("SET", names[name], kept, "XX", "KEEPTTL")
+        narrowed = [name for name in RIGHTS if set(rights[name]) < set(account[name])]
+        draft.record("SET", anchor, _with_narrowed(text, narrowed), "XX", "KEEPTTL")
+        words = "; ".join(f"{RIGHT_WORDS[n]}: {_spoken(before[n])} to {_spoken(rights[n])}" for n in changed)
+        audit.append(draft, audit.SESSION, person, text=f"Session of {person} by {by}. {words}", by=by)
+        draft.event("sessions", member)
+        return f"{person} works on with what you chose, from the next request."
+
+    return change(action, token=token)
+
+
+def rights_held(client: Redis, person: str) -> dict[Right, list[str] | None]:
+    """What this person's session is restricted to, as its keys say it; None where they say nothing. One round trip."""
+    names: dict[Right, str] = {name: keys.workstation_field(person, name) for name in RIGHTS}
+    stored = read_strings(client, list(names.values()))
+    return {name: _told(stored[key]) for name, key in names.items()}
+
+
+def fingerprint(rights: Mapping[Right, Sequence[str] | None]) -> str:
+    """Changes when what a session may was changed."""
+    told = json.dumps([None if rights[name] is None else sorted(rights[name] or ()) for name in RIGHTS])
+    return hashlib.sha256(told.encode()).hexdigest()[:16]
+
+
+def _told(raw: Raw) -> list[str] | None:
+    return comma_list(raw) if isinstance(raw, str) else None
+
+
+def _spoken(values: Collection[str] | None) -> str:
+    return "as the account" if values is None else ", ".join(sorted(values)) or "none"
+
+
+def _with_narrowed(text: str, names: Sequence[str]) -> str:
+    """The anchor's text with a note of what was taken away, without which a list of all branches is no restriction."""
+    parts = [part for part in text.split("|") if not part.startswith("narrowed:")]
+    return "|".join([*parts, f"narrowed:{','.join(names)}"] if names else parts)
+
+
+# -- calls of the day
+
+
+def log_call(person: str, customer: str, *, token: str | None = None) -> int:
+    """A call with a customer, counted in the running session and on the customer's record. Gives the day's calls. Raises
+    Expired where the session is over: a count without one would never end. Six round trips.
+    """
+    anchor, name = keys.workstation(person), keys.workstation_field(person, "customer_calls_today")
+
+    def action(draft: Change) -> int:
+        draft.watch(anchor, name)
+        draft.require("string", [name])
+        pipe = draft.client.pipeline(transaction=False)
+        pipe.get(name)
+        pipe.pexpiretime(anchor)
+        counted, deadline = answered(pipe)
+        if deadline == -2:
+            raise Expired("Your session is over: the call was not counted.")
+        calls = count_of(counted) + 1
+        draft.set_until(name, str(calls), deadline if deadline > 0 else clock.now_ms() + WORKSTATION_LIFE)
+        audit.append(draft, audit.CUSTOMER, customer, text=f"Call with {customer} logged by {person}", by=person)
+        draft.event("sessions", member_of(person))
+        draft.event("customers", customer)
+        return calls
+
+    return change(action, token=token)
 
 
 def member_of(person: str) -> str:

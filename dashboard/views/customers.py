@@ -29,6 +29,7 @@ LOOKS = 8
 
 
 @require_safe
+@requires("view_customer_data")
 def listing(request: HttpRequest) -> HttpResponse:
     return web.live_page(request, "customers", AREAS, lambda: _listing(request))
 
@@ -67,6 +68,7 @@ def _csv_url(request: HttpRequest) -> str:
 
 
 @require_safe
+@requires("view_customer_data")
 def csv_file(request: HttpRequest) -> StreamingHttpResponse:
     """All that the page's search, or its filter in its order, finds, however many."""
     typed = request.GET.get("q", "").strip()[: search.LONGEST]

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
-from django.utils.http import urlencode
 from django.views.decorators.http import require_safe
 
 from dashboard import keys, redis
@@ -77,7 +76,8 @@ def suggest(request: HttpRequest) -> HttpResponse:
 
 def _groups(viewer: Viewer, typed: str, size: int) -> list[Group]:
     found = search.find(redis.client(), viewer.scope, typed, size=size)
-    rows = [*_found_people(found), *_found_business(found), *_found_places(found), *_found_sessions(viewer, typed)]
+    people = _found_people(found) if viewer.may("view_customer_data") else []
+    rows = [*people, *_found_business(found), *_found_places(found), *_found_sessions(viewer, typed)]
     return _by_kind(rows)
 
 
@@ -143,7 +143,7 @@ def _places(viewer: Viewer, typed: str) -> list[Place]:
             for each in products:
                 found += _policy(viewer, each, spelt) + _quote(viewer, each, spelt)
             if not colon:
-                found += _claim(viewer, spelt) + _customer(spelt) + _session(viewer, spelt)
+                found += _claim(viewer, spelt) + _customer(viewer, spelt) + _session(viewer, spelt)
     return found
 
 
@@ -177,9 +177,9 @@ def _claim(viewer: Viewer, number: str) -> list[Place]:
     return [Place("Claims", number, words(claim.stage), reverse("claim", args=(number,)), "life-buoy")]
 
 
-def _customer(number: str) -> list[Place]:
+def _customer(viewer: Viewer, number: str) -> list[Place]:
     client = redis.client()
-    if not customers.exists(client, number):
+    if not viewer.may("view_customer_data") or not customers.exists(client, number):
         return []
     name = customers.names(client, [number]).get(number, "")
     return [Place("Customers", number, name, reverse("customer", args=(number,)), "user")]
@@ -188,5 +188,5 @@ def _customer(number: str) -> list[Place]:
 def _session(viewer: Viewer, person: str) -> list[Place]:
     if not viewer.may("manage_sessions") or not sessions.of_person(redis.client(), person):
         return []
-    url = f"{reverse('sessions')}?{urlencode({'person': person})}"
+    url = reverse("session_person", args=(person,))
     return [Place("Sessions", person, "", url, "monitor-smartphone")]

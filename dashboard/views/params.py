@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from datetime import date
 
 from django.http import HttpRequest
 
@@ -30,6 +31,15 @@ def whole(request: HttpRequest, name: str, low: int, high: int) -> int | None:
     """The number, brought between low and high; None when it is none."""
     value = request.GET.get(name, "").strip()
     return max(low, min(high, int(value))) if re.fullmatch(r"-?[0-9]{1,9}", value) else None
+
+
+def day(request: HttpRequest, name: str) -> date | None:
+    """A day as date fields send it, 2024-08-18; None for what is none, or has no midnight in every zone."""
+    try:
+        found = date.fromisoformat(request.GET.get(name, "").strip())
+    except ValueError:
+        return None
+    return found if 2000 <= found.year < 2200 else None
 
 
 def cursor(request: HttpRequest) -> Cursor | None:

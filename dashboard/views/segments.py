@@ -8,7 +8,7 @@ from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_safe
 
 from dashboard import redis
-from dashboard.permissions import viewer_of
+from dashboard.permissions import requires, viewer_of
 from dashboard.repository import groups
 from dashboard.views import params, web
 
@@ -16,6 +16,7 @@ AREAS = ("groups", "customers")
 
 
 @require_safe
+@requires("view_customer_data")
 def overview(request: HttpRequest) -> HttpResponse:
     return web.live_page(request, "segments", AREAS, lambda: _overview(request))
 
@@ -28,6 +29,7 @@ def _overview(request: HttpRequest) -> dict[str, Any]:
 
 
 @require_safe
+@requires("view_customer_data")
 def members(request: HttpRequest, kind: str, name: str) -> HttpResponse:
     return web.live_page(request, "segments/members", AREAS, lambda: _members(request, kind, name))
 

@@ -47,7 +47,14 @@ def _listing(request: HttpRequest) -> dict[str, Any]:
         "locked": security.totals(client)["lock"],
         "history": audit.history(client, audit.SESSION, wanted.person, limit=20) if wanted.person else [],
         "own": _own(request),
+        "levels": levels(),
+        "rules": sessions.RULES,
     }
+
+
+def levels() -> list[tuple[str, int]]:
+    """The activity levels that an admin may choose, and their timeouts in minutes."""
+    return [(level, life // clock.MINUTE) for level, life in sessions.ACTIVITY_LIFE.items()]
 
 
 @require_safe

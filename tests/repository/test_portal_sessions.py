@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import threading
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import pytest
 from redis import Redis
 
 from dashboard import clock, keys
-from dashboard.errors import Invalid
-from dashboard.repository import portal_sessions, sessions
+from dashboard.errors import Conflict, Expired, Invalid
+from dashboard.live.follower import Follower
+from dashboard.repository import audit, portal_sessions, session_ends, sessions
 from dashboard.repository.sessions import Filter, Opened
 
 PERSON = "CUST001"
@@ -31,6 +35,13 @@ def on_the_phone(device_id: str = "device123") -> Opened:
     return sessions.open_device(
         "mobile", PERSON, device_id, device="iPhone 12|iOS 15.0", app_version="2.1.0", address="10.0.0.9"
     )
+
+
+def wait_for(true: Callable[[], bool], seconds: float = 20) -> None:
+    until = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < until, "it did not come about"
+        time.sleep(0.02)
 
 
 @pytest.fixture
@@ -227,7 +238,7 @@ class TestEnding:
         assert sessions.refresh_session(session.id, session.secret) is None
         (over,) = sessions.ended(store, PERSON).rows
         assert (over.session, over.how, over.by, over.device) == (
-            session.id, "signed out", None, "Chrome 115.0, Windows 10",
+            session.id, "signed_out", None, "Chrome 115.0, Windows 10",
         )  # fmt: skip
 
     @pytest.mark.parametrize("begin", [opened, on_the_phone])
@@ -290,3 +301,326 @@ class TestSeveralAtOnce:
         age(store, session, clock.MINUTE)
         assert sessions.refresh_session(session.id, session.secret)
         assert "ip:1.2.3.4" in store.get(ANCHOR)
+
+
+class TestActivity:
+    """A portal session's timeout follows its activity level (lines 207-218)."""
+
+    def level(self, store: Redis, session: Opened) -> tuple[str | None, int]:
+        """What the customer's key says, and the session's own minutes (trap 22)."""
+        deadline = store.pexpiretime(ANCHOR)
+        assert deadlines(store, session) == {deadline}
+        return store.get("session:customer:CUST001:activity_level"), round((deadline - clock.now_ms()) / clock.MINUTE)
+
+    @pytest.mark.parametrize(("level", "minutes"), [("normal", 30), ("high", 60), ("idle", 15), ("vip", 120)])
+    def test_an_admin_sets_it_and_all_keys_of_the_session_live_so_long(
+        self, store: Redis, level: str, minutes: int
+    ) -> None:
+        session = opened()
+        sessions.set_activity(session.id, level, by="ADM001")
+        assert self.level(store, session) == (level, minutes)
+        (row,) = sessions.listing(store, Filter(activity=level)).rows
+        assert (row.pinned, row.deadline) == (True, store.pexpiretime(ANCHOR))
+        assert level in audit.history(store, audit.SESSION, PERSON)[0].text
+
+    @pytest.mark.usefixtures("every_use")
+    def test_what_an_admin_chose_outlasts_uses_until_it_is_given_back(self, store: Redis) -> None:
+        session = opened()
+        sessions.set_activity(session.id, "high", by="ADM001")
+        age(store, session, 20 * clock.MINUTE)
+        sessions.refresh_session(session.id, session.secret, activity="idle")
+        assert self.level(store, session) == ("high", 60)
+        sessions.set_activity(session.id, sessions.BY_RULE, by="ADM001")
+        assert self.level(store, session) == ("normal", 30)
+        sessions.refresh_session(session.id, session.secret, activity="idle")
+        assert self.level(store, session) == ("idle", 15)
+
+    @pytest.mark.usefixtures("every_use")
+    def test_what_another_tool_chose_counts_as_chosen(self, store: Redis) -> None:
+        session = opened()
+        store.set("session:customer:CUST001:activity_level", "vip", ex=7_200)
+        sessions.refresh_session(session.id, session.secret)
+        assert self.level(store, session) == ("vip", 120)
+
+    def test_another_tools_session_gets_it_too(self, store: Redis) -> None:
+        store.set(ANCHOR, "authenticated|login_time:2024-08-18T10:30:00Z", ex=600)
+        store.set("session:customer:CUST001:device", "Chrome", ex=600)
+        member = "customer:CUST001:portal"
+        sessions.refresh(store, [member])
+        sessions.set_activity(member, "vip", by="ADM001")
+        ends = {
+            store.pexpiretime(f"session:customer:CUST001:{each}") for each in ("portal", "device", "activity_level")
+        }
+        assert len(ends) == 1 and abs(ends.pop() - clock.now_ms() - 2 * clock.HOUR) < 2_000
+        with pytest.raises(Conflict):
+            sessions.set_activity(member, sessions.BY_RULE, by="ADM001")
+
+    @pytest.mark.usefixtures("every_use")
+    def test_a_customer_of_the_vip_tier_has_it_from_the_beginning(self, store: Redis) -> None:
+        store.sadd(keys.tier("platinum"), PERSON)
+        session = opened()
+        assert self.level(store, session) == ("vip", 120)
+        store.srem(keys.tier("platinum"), PERSON)
+        sessions.refresh_session(session.id, session.secret)
+        assert self.level(store, session) == ("normal", 30)
+
+    @pytest.mark.usefixtures("every_use")
+    def test_many_uses_within_minutes_are_high_activity(self, store: Redis) -> None:
+        session = opened()
+        for _ in range(portal_sessions.HIGH_USES - 2):
+            sessions.refresh_session(session.id, session.secret)
+        assert self.level(store, session) == ("normal", 30)
+        sessions.refresh_session(session.id, session.secret)
+        assert self.level(store, session) == ("high", 60)
+        age(store, session, portal_sessions.HIGH_WINDOW)
+        sessions.refresh_session(session.id, session.secret)
+        assert self.level(store, session) == ("normal", 30), "those uses are long ago"
+
+    @pytest.mark.usefixtures("every_use")
+    def test_a_long_pause_makes_it_idle_until_it_is_used_again(self, store: Redis) -> None:
+        session = opened()
+        age(store, session, portal_sessions.IDLE_AFTER)
+        sessions.refresh_session(session.id, session.secret)
+        assert self.level(store, session) == ("idle", 15)
+        sessions.refresh_session(session.id, session.secret)
+        assert self.level(store, session) == ("normal", 30)
+
+    def test_of_what_is_over_or_has_none_nothing_is_set(self, store: Redis) -> None:
+        session, phone = opened(), on_the_phone()
+        sessions.end(session.id, session.secret)
+        with pytest.raises(Expired):
+            sessions.set_activity(session.id, "vip", by="ADM001")
+        assert not store.exists("session:customer:CUST001:activity_level")
+        for member, level in ((phone.id, "vip"), ("nonsense", "vip"), (phone.id, "frantic")):
+            with pytest.raises(Invalid):
+                sessions.set_activity(member, level, by="ADM001")
+
+    def test_the_same_form_twice_is_one_change(self, store: Redis) -> None:
+        session = opened()
+        for _ in range(2):
+            sessions.set_activity(session.id, "vip", by="ADM001", token="d" * 40)
+        assert len(audit.history(store, audit.SESSION, PERSON)) == 1
+
+
+class TestHowTheyEnded:
+    def test_one_that_ran_out_of_time_is_told_at_its_deadline(self, store: Redis) -> None:
+        session = opened()
+        end = clock.now_ms() + 30
+        for name in store.keys("*CUST001*"):
+            if "snapshot" not in name:
+                store.pexpireat(name, end)
+        snapshot = json.loads(store.get(keys.session_snapshot(session.id)))
+        store.set(keys.session_snapshot(session.id), json.dumps({**snapshot, "deadline": end}), keepttl=True)
+        while store.exists(ANCHOR):
+            pass
+        for _ in range(2):
+            sessions.refresh(store, [session.id])
+        (over,) = sessions.ended(store, PERSON).rows
+        assert (over.how, clock.ms(over.at), over.device) == ("expired", end, "Chrome 115.0, Windows 10")
+
+    def test_the_follower_finds_it_by_its_deadline(self, store: Redis) -> None:
+        store.set("session:mobile:CUST001:device123", "iPhone 12|iOS 15.0", px=400)
+        sessions.refresh(store, ["mobile:CUST001:device123"])
+        stop = threading.Event()
+        follower = threading.Thread(target=Follower(store).run, args=(stop,))
+        follower.start()
+        try:
+            wait_for(lambda: sessions.ended(store, PERSON).total == 1)
+        finally:
+            stop.set()
+            follower.join()
+        (over,) = sessions.ended(store, PERSON).rows
+        assert (over.how, over.session, over.device) == ("expired", "mobile:CUST001:device123", "iPhone 12, iOS 15.0")
+
+    def test_filters_and_pages(self, store: Redis) -> None:
+        for _ in range(3):
+            session = opened()
+            sessions.end(session.id, session.secret)
+        sessions.revoke([on_the_phone().id], by="ADM001")
+        assert sessions.ended(store).total == sessions.ended(store, PERSON).total == 4
+        assert [each.kind for each in sessions.ended(store, kind="mobile").rows] == ["mobile"]
+        assert [each.by for each in sessions.ended(store, PERSON, how="revoked").rows] == ["ADM001"]
+        first = sessions.ended(store, size=3)
+        second = sessions.ended(store, size=3, cursor=first.next)
+        assert (len(first.rows), len(second.rows), second.first) == (3, 1, 4)
+        assert first.rows[0].at >= first.rows[-1].at >= second.rows[0].at
+        later = clock.moment(clock.now_ms() + 60_000)
+        assert sessions.ended(store, since=later).total == 0 and sessions.ended(store, until=later).total == 4
+        assert len(list(sessions.every_ended(store, sessions.EndedFilter(how="signed_out")))) == 3
+        assert sessions.ended_totals(store) == {
+            "": 4, "signed_out": 3, "expired": 0, "revoked": 1, "replaced": 0, "removed": 0,
+        }  # fmt: skip
+
+    def test_each_is_kept_for_thirty_days(self, store: Redis) -> None:
+        sessions.revoke([opened().id], by="ADM001")
+        (name,) = store.keys("dash:ended-session:*")
+        assert abs(store.pexpiretime(name) - clock.now_ms() - 30 * clock.DAY) < 2_000
+        assert store.keys("dash:session-snapshot:*") == []
+
+    def test_what_others_broke_is_none(self, store: Redis) -> None:
+        sessions.revoke([opened().id], by="ADM001")
+        (name,) = store.keys("dash:ended-session:*")
+        for broken in ("", "[]", '{"at": "x"}', '{"at": 1, "how": "eaten", "session": "x"}', '{"at": -1}'):
+            store.set(name, broken, keepttl=True)
+            assert session_ends.load_ended(store, [name.removeprefix("dash:ended-session:")]) == {}
+        assert sessions.ended(store).rows == []
+
+
+class TestBroughtBack:
+    """Trap 20: another tool read a session, it was ended, and the tool writes it anew."""
+
+    def test_it_is_none_and_is_taken_away_again(self, store: Redis) -> None:
+        session = opened()
+        text = store.get(ANCHOR)
+        sessions.revoke([session.id], by="ADM001")
+        store.set(ANCHOR, text + "|last_activity:2024-08-18T10:50:00Z", ex=1_800)
+        assert sessions.refresh_session(session.id, session.secret) is None
+        assert sessions.of_person(store, PERSON) == []
+        sessions.refresh(store, ["customer:CUST001:portal"])
+        assert not store.exists(ANCHOR)
+
+    def test_another_tools_own_session_does_not_come_back_either(self, store: Redis) -> None:
+        text = "authenticated|login_time:2024-08-18T10:30:00Z|ip:1.2.3.4"
+        store.set(ANCHOR, text, ex=600)
+        sessions.refresh(store, ["customer:CUST001:portal"])
+        sessions.revoke(["customer:CUST001:portal"], by="ADM001")
+        store.set(ANCHOR, text, ex=600)
+        assert sessions.of_person(store, PERSON) == []
+        sessions.refresh(store, ["customer:CUST001:portal"])
+        assert not store.exists(ANCHOR)
+
+    def test_a_new_login_is_let_in(self, store: Redis) -> None:
+        sessions.revoke([opened().id], by="ADM001")
+        store.set(ANCHOR, "authenticated|login_time:2099-08-18T10:30:00Z", ex=600)
+        sessions.refresh(store, ["customer:CUST001:portal"])
+        assert [row.id for row in sessions.of_person(store, PERSON)] == ["customer:CUST001:portal"]
+        assert store.exists(ANCHOR)
+
+
+def at_once(acts: Sequence[Callable[[], object]]) -> list[object]:
+    """Run these at the same moment, each in a thread of its own; what they gave, in order."""
+    start, given = threading.Barrier(len(acts)), [None] * len(acts)
+
+    def run(at: int) -> None:
+        start.wait()
+        given[at] = acts[at]()  # type: ignore[call-overload]
+
+    threads = [threading.Thread(target=run, args=(at,)) for at in range(len(acts))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return given
+
+
+def left(store: Redis) -> list[str]:
+    return [*store.keys("session:*"), *store.keys("dash:session:*"), *store.keys("dash:portal:*")]
+
+
+class TestRevokedWhileItIsUsed:
+    """An admin ends a session while its owner's requests, many at a time, prolong it."""
+
+    def storm(self, store: Redis, use: Callable[[Opened], object], uses: int, by: int = 8) -> bool:
+        """Whether anything of a session lives after it was ended amid so many uses."""
+        session, half, over = opened(), threading.Event(), threading.Event()
+
+        def work(at: int) -> None:
+            for number in range(uses // by):
+                if number == uses // by // 2:
+                    half.set()
+                use(session)
+            while not over.is_set():
+                use(session)
+            use(session)
+
+        def admin() -> None:
+            half.wait()
+            try:
+                assert sessions.revoke([session.id], by="ADM001").ended == (session.id,)
+            finally:
+                over.set()
+
+        at_once([*(partial(work, at) for at in range(by)), admin])
+        lives = bool(left(store)) or sessions.refresh_session(session.id, session.secret) is not None
+        store.flushall()
+        return lives
+
+    @staticmethod
+    def use(session: Opened) -> object:
+        return sessions.refresh_session(session.id, session.secret)
+
+    @staticmethod
+    def naive(store: Redis) -> Callable[[Opened], object]:
+        """As the document refreshes: read, then SET."""
+
+        def use(session: Opened) -> None:
+            text = store.get(ANCHOR)
+            if text:
+                time.sleep(0.001)
+                store.set(ANCHOR, text, ex=1_800)
+
+        return use
+
+    def test_it_never_lives_again_after_a_hundred(self, store: Redis) -> None:
+        assert not self.storm(store, self.use, 100)
+
+    def test_control_reading_then_setting_brings_it_back(self, store: Redis) -> None:
+        assert any(self.storm(store, self.naive(store), 100) for _ in range(20))
+
+    @pytest.mark.long
+    def test_nor_after_a_thousand(self, store: Redis) -> None:
+        assert not any(self.storm(store, self.use, 1_000) for _ in range(3))
+
+    @pytest.mark.usefixtures("every_use")
+    def test_nor_where_every_use_writes(self, store: Redis) -> None:
+        """One use against one revocation, over and over: each meets the other at another point."""
+        revived = 0
+        for _ in range(40):
+            session = opened()
+            at_once([partial(self.use, session), partial(sessions.revoke, [session.id], by="ADM001")])
+            revived += bool(left(store))
+            store.flushall()
+        assert revived == 0
+
+
+class TestAtTheVeryMoment:
+    def test_two_logins_are_two_sessions_and_the_key_tells_of_one_of_them(self, store: Redis) -> None:
+        for _ in range(10):
+            both = [each for each in at_once([opened, opened]) if isinstance(each, Opened)]
+            found = {row.id: row.latest for row in sessions.of_person(store, PERSON)}
+            assert found.keys() == {each.id for each in both}
+            assert sorted(found.values()) == [False, True]
+            assert all(sessions.refresh_session(each.id, each.secret) for each in both)
+            assert all(sessions.end(each.id, each.secret) for each in both)
+            assert left(store) == []
+
+    def test_control_one_key_for_both_loses_one(self, store: Redis) -> None:
+        def naive(at: int) -> None:
+            store.set(ANCHOR, f"authenticated|login_time:2024-08-18T10:30:0{at}Z", ex=1_800)
+
+        at_once([partial(naive, 1), partial(naive, 2)])
+        sessions.refresh(store, ["customer:CUST001:portal"])
+        assert len(sessions.of_person(store, PERSON)) == 1
+
+    @pytest.mark.usefixtures("every_use")
+    def test_the_latest_ends_while_the_one_before_is_ended_too(self, store: Redis) -> None:
+        for _ in range(15):
+            first, second = opened(), opened()
+            ended = at_once([partial(sessions.end, each.id, each.secret) for each in (first, second)])
+            assert ended == [True, True]
+            assert left(store) == []
+
+    @pytest.mark.usefixtures("every_use")
+    def test_used_at_its_very_end_it_lives_whole_or_not_at_all(self, store: Redis) -> None:
+        for round_ in range(40):
+            session = opened()
+            end = clock.now_ms() + 4 + round_ % 8
+            for name in left(store):
+                store.pexpireat(name, end)
+            while clock.now_ms() < end - 3:
+                pass
+            given = sessions.refresh_session(session.id, session.secret)
+            while clock.now_ms() <= end:
+                pass
+            assert (deadlines(store, session) == {given}) if given else not left(store)
+            store.flushall()
