@@ -41,6 +41,11 @@ def words(text: str) -> list[str]:
     return [word for word in text.replace(",", " ").split() if word]
 
 
+def secrets_listed(text: str) -> list[str]:
+    """Separated by commas alone: what people think of may hold spaces."""
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
 def time_zone(text: str) -> str:
     try:
         ZoneInfo(text)
@@ -129,6 +134,13 @@ VARIABLES = (
         "",
         "Signs cookies and forms. Required when `REDIS_URL` is set and `DEBUG` is not 1.",
         shown_default="made once and kept in `DATA_DIR`",
+    ),
+    Variable(
+        "SECRET_KEY_FALLBACKS",
+        "",
+        "Former values of `SECRET_KEY`, separated by commas: what was signed with them, the audit chain too, still counts.",
+        secrets_listed,
+        shown_default="none",
     ),
     Variable(
         "ALLOWED_HOSTS",

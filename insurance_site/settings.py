@@ -43,6 +43,7 @@ if not SECRET_KEY:
             "(or DEBUG=1 for a try-out)."
         )
     SECRET_KEY = kept_secret(DATA_DIR / "secret_key", long_secret)
+SECRET_KEY_FALLBACKS = read("SECRET_KEY_FALLBACKS")
 DEMO_PASSWORD = read("DEMO_PASSWORD") or kept_secret(DATA_DIR / "demo_password", sayable_password)
 
 # -- what answers

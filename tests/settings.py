@@ -13,6 +13,7 @@ for name in (
     "REDIS_URL",
     "DATABASE_URL",
     "SECRET_KEY",
+    "SECRET_KEY_FALLBACKS",
     "ALLOWED_HOSTS",
     "TIME_ZONE",
     "DEMO_PASSWORD",

@@ -42,6 +42,7 @@ def test_every_default_is_understood() -> None:
         ("DEBUG", "1", True),
         ("DEBUG", "no", False),
         ("ALLOWED_HOSTS", "a.example, b.example", ["a.example", "b.example"]),
+        ("SECRET_KEY_FALLBACKS", "the former, the first", ["the former", "the first"]),
         ("TIME_ZONE", "UTC", "UTC"),
         ("REDIS_URL", "rediss://store:6380/1", "rediss://store:6380/1"),
     ],
