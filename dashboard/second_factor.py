@@ -12,7 +12,6 @@ import hashlib
 import hmac
 import secrets
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Literal
 
 from django.conf import settings
@@ -148,12 +147,12 @@ def remove_authenticator(user: Any) -> bool:
 
 
 def send_code(user: Any) -> None:
-    """Send the account a code; those before it hold no longer. Sent behind the answer."""
-    letters.post(partial(_code_letter, user.email, security.account_of(user.get_username())))
-
-
-def _code_letter(address: str, account: str) -> Letter:
-    return Letter(address, "Your sign-in code", "code", {"code": codes.issue("code", account)})
+    """Send the account a code; those before it hold no longer. The letter goes behind the answer. Raises Conflict when
+    enough were sent already.
+    """
+    code = codes.issue("code", security.account_of(user.get_username()))
+    letter = Letter(user.email, "Your sign-in code", "code", {"code": code})
+    letters.post(lambda: letter)
 
 
 @transaction.atomic

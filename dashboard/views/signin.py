@@ -23,7 +23,7 @@ from dashboard.forms.signin import RecoveryCode, SignIn, SixDigits
 from dashboard.repository import lockouts
 from dashboard.second_factor import Method
 from dashboard.signin import Half, Stage
-from dashboard.views import authenticators
+from dashboard.views import authenticators, web
 
 _OVER = "Your session is over. Sign in to go on."
 _HALF_OVER = "That took longer than five minutes, or your account has changed. Sign in anew."
@@ -72,7 +72,8 @@ def _on(request: HttpRequest, stage: Stage, target: str) -> HttpResponse:
         return redirect("login_authenticator")
     half = signin.half_of(request, "code")
     if half.factors.methods[:1] == ("email",):
-        second_factor.send_code(half.user)
+        with web.told(request):
+            second_factor.send_code(half.user)
     return redirect("login_code")
 
 
@@ -130,8 +131,9 @@ def send_code(request: HttpRequest, half: Half) -> HttpResponse:
             lockouts.from_address(signin.address_of(request))
         except lockouts.Closed as closed:
             return _closed(request, closed)
-        second_factor.send_code(half.user)
-        messages.success(request, "A code is on its way. Those before it hold no longer.")
+        with web.told(request):
+            second_factor.send_code(half.user)
+            messages.success(request, "A code is on its way. Those before it hold no longer.")
     return redirect(f"{reverse('login_code')}?{urlencode({'by': 'email'})}")
 
 

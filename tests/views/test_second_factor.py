@@ -335,12 +335,15 @@ class TestByEmail:
             assert WRONG_CODE in client.post("/login/code/", {"code": older, "by": "email"}).content
         assert client.post("/login/code/", {"code": sent_code(), "by": "email"}).status_code == 302
 
-    def test_only_so_many_are_sent(self, demo: None) -> None:
+    def test_only_so_many_are_sent_and_that_is_said(self, demo: None) -> None:
         with_email()
         client = first_step()
-        for _ in range(codes.ISSUES + 3):
-            client.post("/login/code/send/")
+        answers = [client.post("/login/code/send/", follow=True).content for _ in range(codes.ISSUES + 3)]
         assert len(mail.outbox) == codes.ISSUES
+        assert b"A code is on its way" in answers[0]
+        assert b"Too many were sent already" in answers[-1]
+        assert b"A code is on its way" not in answers[-1]
+        assert b"Too many were sent already" in first_step().get("/login/code/").content
 
     def test_none_is_sent_to_who_has_not_given_the_password(self, demo: None) -> None:
         with_email()
