@@ -303,7 +303,7 @@ def gather(product: str | None, layout: Layout, *, by: str, token: str | None = 
 
 
 def _gather(client: Redis, cursor: int, params: Mapping[str, str]) -> tuple[int, list[str], int]:
-    """One small step over all keys. Two round trips."""
+    """One small step over all keys. Three round trips."""
     cursor, names = client.scan(cursor, count=LOOK)  # type: ignore[misc]
     begins = keys.policy.pattern.partition("{")[0]
     parsed = [found for name in dict.fromkeys(names) if name.startswith(begins) and (found := keys.parse(name))]
@@ -315,14 +315,27 @@ def _gather(client: Redis, cursor: int, params: Mapping[str, str]) -> tuple[int,
 
 
 def _first_of_each(client: Redis, fields: Sequence[keys.Parsed]) -> list[str]:
-    """A policy of many keys is found once, by the first of them that it has."""
+    """A policy of many keys is found once, by the first of them that it has: `details`, but for a few. Two round trips."""
+    first = keys.POLICY_FIELDS[0]
+    found = [each.subject or "" for each in fields if each.parts["field"] == first]
+    others = [each for each in fields if each.parts["field"] != first]
+    heads = {each.subject: keys.policy_field(each.parts["product"], each.parts["number"], first) for each in others}
+    headed = dict(zip(heads, _counts(client, [[name] for name in heads.values()]), strict=True))
+    headless = [each for each in others if not headed[each.subject]]
+    before = []
+    for each in headless:
+        _, *names = keys.policy_keys(each.parts["product"], each.parts["number"])
+        before.append(names[: keys.POLICY_FIELDS.index(each.parts["field"])])
+    earlier = _counts(client, before)
+    return found + [each.subject or "" for each, count in zip(headless, earlier, strict=True) if not count]
+
+
+def _counts(client: Redis, names: Sequence[Sequence[str]]) -> list[int]:
+    """How many of each of these exist. One round trip."""
     pipe = client.pipeline(transaction=False)
-    for found in fields:
-        at = keys.POLICY_FIELDS.index(found.parts["field"])
-        _, *names = keys.policy_keys(found.parts["product"], found.parts["number"])
-        pipe.exists(*names[: at + 1])
-    there = pipe.execute() if fields else []
-    return [found.subject or "" for found, count in zip(fields, there, strict=True) if count == 1]
+    for each in names:
+        pipe.exists(*each)
+    return pipe.execute() if names else []
 
 
 def _step(member: str, params: Mapping[str, str], by: str, token: str) -> str:
