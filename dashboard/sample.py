@@ -494,7 +494,7 @@ def _security(now: datetime) -> Iterator[Thing]:
 
 
 def _records(now: datetime) -> Iterator[Thing]:
-    at, stamp = clock.ms(now), f"{now:%Y%m%d}"
+    at, stamp = clock.ms(now), f"{now.astimezone(clock.zone()):%Y%m%d}"
     yield Thing(
         "records",
         {keys.policy_audit("auto", "100001", stamp): "Premium updated from 1200 to 1350 by AG001"},
