@@ -34,7 +34,7 @@ from dashboard.repository.store import Change
 from dashboard.second_factor import Factors
 
 PAGE = 50
-_LONGEST_NAME = 150
+_RIGHTS = ("role", "branch", "branches", "products")
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ def listing(wanted: Filter, cursor: Cursor | None = None) -> Page[Account]:
 
 def totals(wanted: Filter) -> dict[str, int]:
     """How many accounts fit for each role, under "" for all, and under `closed` for those that are. Five queries."""
-    found = {role: _fitting(replace(wanted, role=role)).count() for role in ROLES}
+    found: dict[str, int] = {role: _fitting(replace(wanted, role=role)).count() for role in ROLES}
     every = _fitting(replace(wanted, role=None))
     return {"": every.count(), "closed": _fitting(replace(wanted, role=None, active=False)).count(), **found}
 
@@ -240,7 +240,8 @@ def create(person: str, facts: Facts, *, by: str, token: str | None = None) -> b
 
 
 def edit(person: str, facts: Facts, *, seen: str, by: str, token: str | None = None) -> Account:
-    """Other facts. Gives the account as it was before. Another role ends the person's sessions.
+    """Other facts. Gives the account as it was before. Where other rights are among them the person's sessions end: each
+    keeps the rights that it began with, as far as the account has them still, so the new ones come with the next.
 
     Raises Conflict when it is no longer what the form was made from, Invalid, and Forbidden for one's own admin role.
     """
@@ -261,8 +262,8 @@ def edit(person: str, facts: Facts, *, seen: str, by: str, token: str | None = N
     if replace(before, **vars(facts)) == before:
         return before
     _change(write, by=by, token=token)
-    if before.role != facts.role:
-        _end_sessions(before.id, by, "the role was changed")
+    if any(getattr(before, right) != getattr(facts, right) for right in _RIGHTS):
+        _end_sessions(before.id, by, "the account's rights were changed")
     return before
 
 
@@ -440,9 +441,7 @@ def _differences(before: Account, facts: Facts) -> str:
     return "; ".join(f"{_WORDS[name]} from {_shown(was[name])} to {_shown(becomes[name])}" for name in changed)
 
 
-_WORDS = {"first": "first name", "last": "last name", "email": "e-mail"} | {
-    name: name for name in ("role", "branch", "branches", "products")
-}
+_WORDS = {"first": "first name", "last": "last name", "email": "e-mail"} | {name: name for name in _RIGHTS}
 
 
 def _shown(value: object) -> str:

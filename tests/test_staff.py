@@ -177,16 +177,25 @@ class TestChanging:
             staff.edit("AG001", replace(AGENT, branch="houston"), seen=seen, by="ADM001")
         assert staff.get("AG001").branch == "austin"
 
-    def test_another_role_is_in_force_at_once_and_ends_the_sessions(self, office: Redis) -> None:
+    @pytest.mark.parametrize(
+        "facts", [{"role": "supervisor"}, {"branch": "houston"}, {"branches": ("austin",)}, {"products": ("auto",)}]
+    )
+    def test_other_rights_end_the_sessions_which_keep_those_they_began_with(
+        self, office: Redis, facts: dict[str, Any]
+    ) -> None:
+        browser = cast.signed_in("AG001")
+        self.edit("AG001", **facts)
+        assert sessions.of_person(office, "AG001") == []
+        assert browser.get("/quotes/")["Location"].startswith("/login/")
+
+    def test_another_name_or_address_leaves_the_session(self, office: Redis) -> None:
         cast.signed_in("AG001")
+        self.edit("AG001", first="Dina", email="dina@example.com")
+        assert len(sessions.of_person(office, "AG001")) == 1
+
+    def test_another_role_is_the_accounts(self, office: Redis) -> None:
         self.edit("AG001", role="supervisor")
         assert accounts.role_of(get_user_model().objects.get(username="AG001")) == "supervisor"
-        assert sessions.of_person(office, "AG001") == []
-
-    def test_another_branch_leaves_the_session(self, office: Redis) -> None:
-        cast.signed_in("AG001")
-        self.edit("AG001", branch="houston")
-        assert len(sessions.of_person(office, "AG001")) == 1
 
     def test_groups_that_are_no_roles_stay(self, office: Redis) -> None:
         user = get_user_model().objects.get(username="AG001")

@@ -28,7 +28,7 @@ class Branches(forms.CharField):
         return ", ".join(value) if isinstance(value, tuple | list) else value
 
     def to_python(self, value: Any) -> Any:
-        named = super().to_python(value).replace(",", " ").split()
+        named = (super().to_python(value) or "").replace(",", " ").split()
         if not all(keys.is_identifier(each) for each in named):
             raise ValidationError("None of : * ? [ ] { } | / in the name of a branch.")
         return tuple(sorted(set(named)))

@@ -96,7 +96,8 @@ def _ids(client: Redis, references: Sequence[str]) -> list[str]:
     secret = {each for each in wanted if _kind(each) in _SECRETS}
     if secret:
         owners = sorted({_account(each) for each in secret})
-        found = security.every(client, sorted({_kind(each) for each in secret}), owners)  # type: ignore[arg-type]
+        kinds = [kind for kind in _SECRETS if any(_kind(each) == kind for each in secret)]
+        found = security.every(client, kinds, owners)
         ids += [matter.id for matter in found if matter.reference in secret]
     return ids
 

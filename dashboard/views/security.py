@@ -150,7 +150,8 @@ def _tell(request: HttpRequest, done: Lifted) -> None:
     elif done.opened:
         messages.success(request, f"Sign-in is open for {len(done.opened)} accounts, with no failures counted.")
     if done.taken_back:
-        messages.success(request, f"{done.taken_back} code{'s' if done.taken_back > 1 else ''} or tokens taken back.")
+        s = "s" if done.taken_back > 1 else ""
+        messages.success(request, f"{done.taken_back} code{s} or token{s} taken back.")
     if done.gone:
         messages.warning(request, f"{done.gone} {'were' if done.gone > 1 else 'was'} over already.")
     if not (done.opened or done.taken_back or done.gone):
