@@ -42,7 +42,7 @@ _NAV: tuple[tuple[str, str, str, tuple[Role, ...]], ...] = (
     ("Server", "server", "server", ("admin",)),
 )
 
-_ASIDE = {"segments": "/customers/", "locations": "/customers/", "staff": "/security/"}
+_ASIDE = {"segments": "/customers/", "locations": "/customers/", "staff": "/security/", "api": "/security/"}
 """Sections without an entry of their own, and the one they belong to."""
 
 

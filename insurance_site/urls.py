@@ -6,6 +6,7 @@ from django.urls import include, path
 
 from dashboard.views import (
     account,
+    api,
     claim_steps,
     claims,
     compliance,
@@ -134,6 +135,10 @@ urlpatterns = [
     path("compliance/retention/", compliance.retained, name="retention"),
     path("compliance/verify/", compliance.verify, name="verify_chain"),
     path("api/v1/", include("dashboard.api.urls")),
+    path("api/docs/", api.docs, name="api_docs"),
+    path("api/clients/", api.clients, name="api_clients"),
+    path("api/clients/new/", api.new_client, name="api_client_new"),
+    path("api/clients/<str:name>/revoke/", api.revoke_client, name="api_client_revoke"),
     path("sessions/", sessions.listing, name="sessions"),
     path("sessions/csv/", sessions.csv_file, name="sessions_csv"),
     path("sessions/revoke/", sessions.revoke, name="session_revoke"),

@@ -37,7 +37,7 @@ BELOW = {
     "staff": (*FOUNDATION, "repository", "models", "permissions", "accounts", "second_factor"),
     "passwords": (*FOUNDATION, "repository", "accounts", "letters", "signin"),
     "live": (*FOUNDATION, "repository", "signin", "live"),
-    "forms": (*FOUNDATION, "repository", "permissions", "forms", "charts"),
+    "forms": (*FOUNDATION, "repository", "permissions", "api_clients", "forms", "charts"),
     "templatetags": ("clock", "keys", "charts", "templatetags"),
 }
 

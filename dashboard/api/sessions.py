@@ -21,8 +21,8 @@ _OVER = "No such session lives, or the secret is not its own."
     takes="PortalOpening", gives="Opened", status=201, repeats=True, also=(problems.LOCKED,),
 )  # fmt: skip
 def open_portal_session(call: Call) -> Answer:
-    """After the customer's password and code were right. Sessions opened before live on; `session:customer:…:portal` tells
-    of the latest. It is prolonged by each refresh, to the timeout of its activity level.
+    """After the customer's password and code were right. Sessions opened before live on; the customer's portal key
+    tells of the latest. It is prolonged by each refresh, to the timeout of its activity level.
     """
     person = person_called(call.body["person"])
     open_account(person)
