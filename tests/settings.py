@@ -18,6 +18,9 @@ for name in (
     "TIME_ZONE",
     "DEMO_PASSWORD",
     "DEBUG",
+    "POLICY_LAYOUT",
+    "LOG_FORMAT",
+    "METRICS_TOKEN",
     "EMAIL_URL",
     "EMAIL_FROM",
 ):

@@ -36,6 +36,7 @@ PAGES_OF_ADMINS = (
     "/security/", "/security/?kind=lock", "/security/lift/?all=1", "/security/AG002/", "/security/CUST001/",
     "/staff/", "/staff/new/", "/staff/AG002/edit/", "/staff/AG002/reset/",
     "/api/clients/", "/api/clients/new/", "/api/docs/#open_portal_session",
+    "/server/", "/server/memory/",
     "/policies/auto/9/",
 )  # fmt: skip
 """The last is that of an address without anything behind it."""
