@@ -303,7 +303,7 @@ def note_end(
     draft.set_until(keys.ended_session(person, record), json.dumps(facts), at + KEPT)
     where = Entry({"kind": kind, "person": person, "how": how}, {"deadline": at + KEPT})
     ENDED.put(draft, f"{person}:{record}", where, None)
-    draft.event("ended_sessions")
+    draft.event("sessions", member)
 
 
 def notice(client: Redis, members: Sequence[str], living: Mapping[str, Session]) -> None:

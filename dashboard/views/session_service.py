@@ -22,7 +22,7 @@ from dashboard.repository.sessions import HOWS, KINDS, RIGHTS, Ended, EndedFilte
 from dashboard.views import params, web
 from dashboard.views.sessions import KIND_WORDS, levels
 
-AREAS = ("sessions", "ended_sessions")
+AREAS = ("sessions", "security")
 HOW_WORDS: dict[How, str] = {
     "signed_out": "Signed out",
     "expired": "Expired",
@@ -176,7 +176,7 @@ def call(request: HttpRequest, customer: str) -> HttpResponse:
 @require_safe
 @requires("manage_sessions")
 def ended(request: HttpRequest) -> HttpResponse:
-    return web.live_page(request, "sessions/ended", ("ended_sessions",), lambda: _ended(request))
+    return web.live_page(request, "sessions/ended", AREAS, lambda: _ended(request))
 
 
 def _ended(request: HttpRequest) -> dict[str, Any]:

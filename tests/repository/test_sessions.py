@@ -287,7 +287,7 @@ class TestRevoking:
             channel.get_message(timeout=1)
             sessions.revoke([MEMBER], by="ADM001")
             told = json.loads(channel.get_message(timeout=1)["data"])
-            assert told == {"sessions": ["agent:AG001:workstation"], "ended_sessions": []}
+            assert told == {"sessions": ["agent:AG001:workstation"]}
 
     @pytest.mark.parametrize("broken", ["", "nonsense", "[]", '{"by": 1}', '{"by": "x", "at": "y"}'])
     def test_a_broken_note_is_none(self, store: Redis, broken: str) -> None:
