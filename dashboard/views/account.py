@@ -165,6 +165,8 @@ def email_codes(request: HttpRequest) -> HttpResponse:
     if _wants_email(request):
         step = Step("Stop codes by e-mail", "From then on no code is sent to you at sign-in.", "Stop them", danger=True)
         return _step(request, step, _stop_email)
+    if second_factor.is_required(viewer_of(request).role):
+        return _not_now(request, "Your role signs in with an authenticator app instead.")
     if not _may_have_letters(request):
         return _not_now(request, "There is no address on file to send codes to. An administrator can add yours.")
     address = letters.masked(request.user.email)  # type: ignore[union-attr]

@@ -243,7 +243,11 @@ class TestAuthenticator:
         client.post("/login/", {"username": "ADM001", **MINE})
         client.post("/login/code/", {"code": app(device)})
         assert client.post("/account/authenticator/remove/", MINE).status_code == 403
-        assert "Remove" not in words(client.get("/account/"))
+        page = words(client.get("/account/"))
+        assert "Remove" not in page
+        assert "Your role signs in with an authenticator app instead." in page
+        client.post("/account/email/", MINE)
+        assert not Staff.objects.filter(email_codes=True).exists()
         assert client.post("/account/authenticator/", MINE).status_code == 302
 
 
