@@ -355,7 +355,11 @@ claim_audit = Family(
     "audit:claim:{claim}:change:{stamp}", "string", (YEAR, YEAR), "A step in a claim's life (ours).", "claims", _CLAIM
 )
 session_audit = Family(
-    "audit:session:{person}:change:{stamp}", "string", (YEAR, YEAR), "A session ended by an admin (ours).", "security"
+    "audit:session:{person}:change:{stamp}",
+    "string",
+    (YEAR, YEAR),
+    "What an admin did about a session: ended it, changed its timeout or its rights (ours).",
+    "security",
 )
 security_audit = Family(
     "audit:security:{person}:change:{stamp}", "string", (YEAR, YEAR),
