@@ -1,5 +1,5 @@
 """A client that asks a server all the time, in a process of its own: `python -m tests.pings SOCKET`. It ends with its
-standard input, and then says how often it asked and the longest that it waited, in ms.
+standard input, and then says the longest that it waited in each second, in ms.
 """
 
 from __future__ import annotations
@@ -21,10 +21,18 @@ URGENT = 10
 
 
 class Waits:
-    """`longest` in ms; both are known once the pings have ended."""
+    """ms, known once the pings have ended: the longest in each second; what else the machine does is in a few of them."""
 
-    asked = 0
-    longest = 0.0
+    seconds: tuple[float, ...] = ()
+
+    @property
+    def longest(self) -> float:
+        return max(self.seconds)
+
+    @property
+    def usual(self) -> float:
+        """What 95 of 100 seconds stay below."""
+        return sorted(self.seconds)[int(0.95 * (len(self.seconds) - 1))]
 
 
 @contextmanager
@@ -39,8 +47,7 @@ def pings(socket: str, server: int) -> Iterator[Waits]:
         assert client.stdin and client.stdout and client.stdout.readline() == b"asking\n"
         yield waits
         client.stdin.close()
-        asked, longest = client.stdout.readline().split()
-        waits.asked, waits.longest = int(asked), float(longest)
+        waits.seconds = tuple(map(float, client.stdout.readline().split()))
 
 
 @contextmanager
@@ -53,17 +60,18 @@ def urgent(process: int) -> Iterator[None]:
 
 
 def main(socket: str) -> None:
-    client, asked, longest = Redis(unix_socket_path=socket), 0, 0.0
+    client = Redis(unix_socket_path=socket)
     client.ping()
     with suppress(OSError):
         os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(URGENT + 1))
     print("asking", flush=True)
+    seconds: dict[int, float] = {}
     while not select.select([sys.stdin], [], [], PAUSE)[0]:
         began = time.perf_counter()
         client.ping()
-        longest = max(longest, 1_000 * (time.perf_counter() - began))
-        asked += 1
-    print(asked, f"{longest:.3f}", flush=True)
+        waited = 1_000 * (time.perf_counter() - began)
+        seconds[int(began)] = max(waited, seconds.get(int(began), 0.0))
+    print(*(f"{longest:.3f}" for longest in seconds.values()), flush=True)
 
 
 if __name__ == "__main__":

@@ -37,6 +37,8 @@ PAGES_OF_ADMINS = (
     "/staff/", "/staff/new/", "/staff/AG002/edit/", "/staff/AG002/reset/",
     "/api/clients/", "/api/clients/new/", "/api/docs/#open_portal_session",
     "/server/", "/server/memory/",
+    "/keys/", "/keys/?all=1", "/keys/family/policy_field/", "/keys/key/?key=policy:auto:100001:premium",
+    "/keys/change/?key=policy:auto:100001:premium&verb=until&amount=2&unit=days", "/keys/lint/", "/keys/batch/",
     "/policies/auto/9/",
 )  # fmt: skip
 """The last is that of an address without anything behind it."""
