@@ -116,4 +116,4 @@ class TestJump:
 
     def test_sessions_are_for_admins(self, agent_client: Client, admin_client: Client) -> None:
         assert agent_client.get("/go/", {"q": "AG001"}).status_code == 404
-        assert admin_client.get("/go/", {"q": "ag001"}).headers["Location"] == "/sessions/?person=AG001"
+        assert admin_client.get("/go/", {"q": "ag001"}).headers["Location"] == "/sessions/person/AG001/"
