@@ -59,6 +59,7 @@ def everything(store: Redis) -> dict[str, object]:
         "dash:index:",
         "dash:indexed:",
         "dash:claim:",
+        "dash:session-snapshot:",
     )
     return {name: value for name, value in contents(store).items() if not name.startswith(passing)}
 
