@@ -398,7 +398,9 @@ class Index:
         if cursor and cursor.before and len(found.members) < size and found.total > len(found.members):
             return read(None)
         if cursor and not cursor.before and found.total and not found.members:
-            return read(replace(cursor, before=True))
+            # All that is left may be the cursor's own row, which is neither before nor behind it.
+            found = read(replace(cursor, before=True))
+            return found if found.members else read(None)
         return found
 
     def _read(

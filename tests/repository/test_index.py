@@ -513,3 +513,11 @@ def test_whom_nobody_finds_is_taken_out_and_nobody_is_no_question(store: Redis) 
     moved.follow(["a:1"])
     moved.follow([])
     assert moved.stands("a:1")["listed"] == [] and moved.index.known_places(store, ["a:1"]) == {"a:1": None}
+
+
+def test_a_cursor_at_the_only_row_that_is_left_leads_to_it(store: Redis) -> None:
+    index = an_index()
+    facets = {"branch": "", "colour": "red", "owner": "", "tag": ""}
+    put(store, index, {"a:5": Entry(facets=facets, scores={"score": 0, "other": 0})})
+    page = index.page(store, {"branch": [""]}, "score", 1, cursor=Cursor(0, "a:5"))
+    assert page.members == ("a:5",)
