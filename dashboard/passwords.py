@@ -26,7 +26,7 @@ def change(request: HttpRequest, user: Any, password: str) -> None:
     _set(user, password)
     signin.keep(request, user)
     person = accounts.person_of(user)
-    sessions.end_all(person, person, _CHANGED, but=[signin.session_of(person)])
+    sessions.end_all(person, person, _CHANGED, but=[sessions.member_of(person)])
     signin.note(request, user, "Password changed")
 
 

@@ -78,9 +78,8 @@ def verified(
         settle(attempt)
         lockouts.forgive_address(address)
         return found
-    until = lockouts.failed(attempt)
-    if until is not None:
-        raise lockouts.Closed(until)
+    if attempt.closes is not None:
+        raise lockouts.Closed(attempt.closes)
     raise WrongPassword
 
 
@@ -249,11 +248,6 @@ def sign_out(request: HttpRequest) -> None:
 def keep(request: HttpRequest, user: Any) -> None:
     """This browser stays signed in although the password is another by now."""
     auth.update_session_auth_hash(request, user)
-
-
-def session_of(person: str) -> str:
-    """The id of a staff member's own session."""
-    return f"agent:{person}:workstation"
 
 
 def standing(request: HttpRequest, *, touch: bool = True) -> sessions.Standing:

@@ -32,10 +32,12 @@ def verify_code(call: Call) -> Answer:
     and the fifth ends the code. Report the sign-in, or open the session, behind it: both are refused if it was closed
     meanwhile.
     """
+    # Counted behind the comparison, of which GUESSES are the most: a portal that sends a right code three times at once
+    # must not close its customer's sign-in.
     account = open_account(call.body["account"])
     right = codes.redeem("code", account, call.body["code"], token=call.token)
     if not right:
-        lockouts.report(account, by=call.by, token=f"{call.token}-wrong" if call.token else None)
+        lockouts.begin(account, by=call.by, token=call.token_for("wrong"))
     return Answer({"account": account, "right": right})
 
 

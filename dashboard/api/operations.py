@@ -33,6 +33,10 @@ class Call:
         """Who it was, for what goes on record."""
         return self.client.account
 
+    def token_for(self, part: str) -> str | None:
+        """The same for one of several changes that a request makes."""
+        return self.token and f"{self.token}-{part}"
+
 
 @dataclass(frozen=True)
 class Answer:

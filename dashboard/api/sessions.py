@@ -7,10 +7,11 @@ from urllib.parse import quote
 
 from dashboard import clock, redis
 from dashboard.api import problems
-from dashboard.api.customers import open_account, person_called
+from dashboard.api.customers import person_called
 from dashboard.api.operations import BASE, Answer, Call, operation
 from dashboard.errors import NotFound
 from dashboard.repository import portal_sessions, sessions
+from dashboard.repository.security import account_of
 from dashboard.repository.sessions import Opened, Session
 
 _OVER = "No such session lives, or the secret is not its own."
@@ -25,10 +26,14 @@ def open_portal_session(call: Call) -> Answer:
     tells of the latest. It is prolonged by each refresh, to the timeout of its activity level.
     """
     person = person_called(call.body["person"])
-    open_account(person)
     told = {name: call.body[name] for name in ("permissions", "activity") if name in call.body}
     opened = sessions.open_portal(
-        person, device=call.body["device"], address=call.body.get("address", ""), **told, token=call.token
+        person,
+        device=call.body["device"],
+        address=call.body.get("address", ""),
+        **told,
+        account=account_of(person),
+        token=call.token,
     )
     return _opened(opened)
 
@@ -40,9 +45,10 @@ def open_portal_session(call: Call) -> Answer:
 def open_device_session(call: Call) -> Answer:
     """The same in the mobile or tablet app, for two hours from each refresh. One that the device had is replaced."""
     person = person_called(call.body["person"])
-    open_account(person)
     told = {name: call.body[name] for name in ("device", "app_version", "address") if name in call.body}
-    opened = sessions.open_device(call.body["kind"], person, call.body["device_id"], **told, token=call.token)
+    opened = sessions.open_device(
+        call.body["kind"], person, call.body["device_id"], **told, account=account_of(person), token=call.token
+    )
     return _opened(opened)
 
 

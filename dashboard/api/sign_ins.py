@@ -19,7 +19,7 @@ def report_failure(call: Call) -> Answer:
     was right.
     """
     account = account_called(call.body["account"])
-    attempt = lockouts.report(account, by=call.by, token=call.token)
+    attempt = lockouts.begin(account, by=call.by, token=call.token)
     level = lockouts.level_at(attempt.number) if attempt.closes else None
     return _standing(account, attempt.number, level, attempt.closes)
 

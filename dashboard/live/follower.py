@@ -121,7 +121,7 @@ class Follower:
                     self._follow(stop)
                 else:
                     stop.wait(1)
-            except RedisError as error:
+            except (RedisError, StoreDown) as error:
                 log.info("The live follower waits for the store: %s", type(error).__name__)
                 self._renewed = 0.0
                 stop.wait(0.5)
@@ -205,10 +205,7 @@ class Follower:
         if self._planned and time.monotonic() - self._planned < CLOSE_PERIODS:
             return
         self._planned = time.monotonic()
-        try:
-            done = policy_service.carry_out(self._client)
-        except StoreDown:
-            return  # what was planned stands still
+        done = policy_service.carry_out(self._client)
         if done:
             log.info("Looked at %s services that were planned for today.", done)
 

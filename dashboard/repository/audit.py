@@ -103,18 +103,22 @@ class Found:
 
 
 def append(change: Change, family: keys.Family, *parts: str, text: str, by: str = "") -> None:
-    """Record `text` (what, and by whom) for the thing that `parts` name, for a year. `by`: who, for finding it."""
+    """Record `text` (what, and by whom) for the thing that `parts` name, for a year; `by` as `add` has it."""
     at = clock.now_ms()
     add(change, family(*parts, _stamp(at)), text, at, at + _RETENTION, by=by)
 
 
 def add(change: Change, name: str, text: str, at: int, until: int, *, by: str = "") -> None:
-    """Record one audit key, its place in the lists, and in the queue of the chain. `at`, `until`: Unix ms."""
+    """Record one audit key, its place in the lists, and in the queue of the chain. `at`, `until`: Unix ms. `by`: who did
+    it; the text is signed with them where it does not name them, or somebody else before.
+    """
     parsed = keys.parse(name)
     if parsed is None:
         raise keys.BadIdentifier(name)
+    if by and author(text) != by:
+        text = f"{text} | By: {by}"  # what was typed may name others, and is never taken for who did it
     change.set_once(name, text, until)
-    for listed in _lists(parsed, by or author(text)):
+    for listed in _lists(parsed, author(text)):
         change.record("ZADD", listed, at, name)
         # As long as the longest-lived record in it: never shortened by one that lives less.
         change.record("PEXPIREAT", listed, until, "NX")
@@ -289,17 +293,42 @@ class Changed:
     after: str
 
 
-_CHANGED = re.compile(
-    r"(?P<name>[^,;:.]{1,60}?)(?: updated| changed)? from (?P<before>.{1,200}?) to (?P<after>.{1,200}?)"
-    r"(?=; |[.:|]? by |: |$)"
-)
+_FROM, _TO = " from ", " to "
+_LONGEST_NAME, _LONGEST_VALUE = 60, 200
+_NAME_BEGINS = re.compile(r"[,;:.]")
+_VALUE_ENDS = re.compile(r"; |[.:|]? by |: ")
 
 
 def changes(text: str) -> list[Changed]:
-    """`Premium updated from 1200 to 1350 by AG001` -> premium, 1200, 1350. None for what says no such thing."""
-    return [
-        Changed(found["name"].strip(), found["before"], found["after"]) for found in _CHANGED.finditer(text[:2_000])
-    ]
+    """`Premium updated from 1200 to 1350 by AG001` -> premium, 1200, 1350. None for what says no such thing. Read from the
+    left without looking back: whoever writes a record cannot make it slow to read.
+    """
+    found: list[Changed] = []
+    text, begun = text[:2_000], 0
+    at = text.find(_FROM)
+    while at >= 0:
+        after, change = _change_at(text, begun, at)
+        if change:
+            found.append(change)
+            begun = after
+        at = text.find(_FROM, after)
+    return found
+
+
+def _change_at(text: str, begun: int, at: int) -> tuple[int, Changed | None]:
+    """The change whose " from " stands at `at`, if it is one, and where to read on."""
+    name = _NAME_BEGINS.split(text[max(begun, at - _LONGEST_NAME) : at])[-1].strip()
+    name = name.removesuffix(" updated").removesuffix(" changed")
+    start = at + len(_FROM)
+    to = text.find(_TO, start + 1, start + _LONGEST_VALUE + len(_TO))
+    if not name or to < 0:
+        return start, None
+    value = to + len(_TO)
+    ends = _VALUE_ENDS.search(text, value + 1, value + _LONGEST_VALUE + 6)
+    end = ends.start() if ends else len(text)
+    if not value < end <= value + _LONGEST_VALUE:
+        return start, None
+    return end, Changed(name, text[start:to], text[value:end])
 
 
 _SECRET = re.compile(
@@ -315,7 +344,7 @@ def masked(text: str) -> str:
 
 # -- who, what, whom
 
-_BY = re.compile(r"\b[Bb]y:? (?P<who>[^\s:*?\[\]^\\{}|,/]{1,64}?)(?=[.:,]?(?:\s|$))")
+_BY = re.compile(r"\b[Bb]y:? (?P<who>[^\s:*?\[\]^\\{}|,/]{1,64}?)(?=[.:,;]?(?:\s|$))")
 
 
 _SIGNED = re.compile(r"\| By: (?P<who>\S{1,64})$")

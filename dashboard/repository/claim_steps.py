@@ -96,7 +96,7 @@ def report(
         metrics.add(draft, {"claims_filed": 1}, product=product, agent=owner)
         # The record may end with nobody having looked at it: all that was told stays in the history.
         told = "; ".join(f"{name.replace('_', ' ')}: {value}" for name, value in facts.items() if value)
-        rewrite.finish(f"Reported by {by}: {text} ({told})" if told else f"Reported by {by}: {text}")
+        rewrite.finish(f"Reported by {by}: {text} ({told})" if told else f"Reported by {by}: {text}", by=by)
         return number
 
     return change(action, token=token)
@@ -132,7 +132,9 @@ def assign(
         draft.record("SADD", keys.adjusters(), adjuster)
         _put_estimate(rewrite, claim.estimated if estimate is None else estimate)
         _put_investigation(rewrite, adjuster, claim.photos, claim.witness_statements)
-        rewrite.finish(f"Assigned to {adjuster} by {by}" + (f" instead of {claim.adjuster}" if claim.adjuster else ""))
+        rewrite.finish(
+            f"Assigned to {adjuster} by {by}" + (f" instead of {claim.adjuster}" if claim.adjuster else ""), by=by
+        )
         return adjuster
 
     return change(action, token=token)
@@ -182,7 +184,7 @@ def update_investigation(
         if after.notes != claim.notes:
             rewrite.put(keys.investigation_field(number, "notes"), notes)
         _put_investigation(rewrite, after.adjuster, after.photos, after.witness_statements)
-        rewrite.finish(f"{words} by {by}")
+        rewrite.finish(f"{words} by {by}", by=by)
         return f"{words}."
 
     return change(action, token=token)
@@ -210,7 +212,7 @@ def set_reserve(
         if claim.is_decided:
             rewrite.put(keys.claim_field(number, "reserve"), plain(reserve))
         before = f" from {dollars(claim.reserve)}" if claim.reserve is not None else ""
-        rewrite.finish(f"Reserve updated{before} to {dollars(reserve)} by {by}")
+        rewrite.finish(f"Reserve updated{before} to {dollars(reserve)} by {by}", by=by)
         return f"{dollars(reserve)} is set aside for claim {number}."
 
     return change(action, token=token)
@@ -240,7 +242,7 @@ def approve(
         words = f"Approved by {by} with {dollars(final_amount)}"
         # A reopened claim may have been paid that much already.
         status = "PAID" if (claim.paid or 0) >= final_amount else "APPROVED"
-        _decide(draft, record, claim, status, decision, words, approved=final_amount)
+        _decide(draft, record, claim, status, decision, words, by=by, approved=final_amount)
         return f"Claim {number} was approved with {dollars(final_amount)}."
 
     return change(action, token=token)
@@ -272,7 +274,7 @@ def _propose(draft: Change, record: Record, claim: Claim, amount: Decimal, by: s
     for name, value in {**proposal, "status": AWAITING}.items():
         rewrite.put(keys.investigation_field(number, name), value)
     rewrite.drop([keys.investigation_field(number, "returned_reason")])
-    rewrite.finish(f"Proposed by {by} with {dollars(amount)}: waits for a supervisor, for {why}")
+    rewrite.finish(f"Proposed by {by} with {dollars(amount)}: waits for a supervisor, for {why}", by=by)
     return f"Claim {number} waits for a supervisor’s approval of {dollars(amount)}: {why}."
 
 
@@ -293,7 +295,7 @@ def send_back(number: str, reason: str, *, by: str, token: str | None = None) ->
         rewrite.put(keys.investigation_field(number, "returned_reason"), reason)
         rewrite.drop([keys.investigation_field(number, name) for name in _PROPOSAL])
         told = f" (proposed: {dollars(claim.proposed)})" if claim.proposed is not None else ""
-        rewrite.finish(f"Sent back by {by}: {reason}{told}")
+        rewrite.finish(f"Sent back by {by}: {reason}{told}", by=by)
         return f"Claim {number} was sent back to its investigation."
 
     return change(action, token=token)
@@ -311,7 +313,7 @@ def deny(number: str, reason: str, *, by: str, supervisor: bool = True, token: s
         if claim.stage == "waiting" and not supervisor:
             raise Forbidden(f"Claim {number} waits for a supervisor: only they can deny it now.")
         decision = {"denial_reason": reason, "denial_date": clock.iso(clock.now())}
-        _decide(draft, record, claim, "DENIED", decision, f"Denied by {by}", reason=reason)
+        _decide(draft, record, claim, "DENIED", decision, f"Denied by {by}", by=by, reason=reason)
         return f"Claim {number} was denied."
 
     return change(action, token=token)
@@ -325,6 +327,7 @@ def _decide(
     decision: Mapping[str, str],
     words: str,
     *,
+    by: str,
     approved: Decimal | None = None,
     reason: str = "",
 ) -> None:
@@ -347,7 +350,7 @@ def _decide(
         draft, number, product=claim.product, agent=claim.agent, paid=approved, reported=claim.reported
     )
     told = shorten(details, LONGEST)
-    rewrite.finish(f"{words}: {reason} ({told})" if reason else f"{words}: {told}")
+    rewrite.finish(f"{words}: {reason} ({told})" if reason else f"{words}: {told}", by=by)
 
 
 def pay(number: str, amount: Decimal, *, by: str, paid_before: Decimal = Decimal(0), token: str | None = None) -> str:
@@ -376,7 +379,7 @@ def pay(number: str, amount: Decimal, *, by: str, paid_before: Decimal = Decimal
             rewrite.put(keys.claim_field(number, name), value)
         _log_payment(draft, transaction, claim, amount, by)
         left = f", {dollars(unpaid - amount)} still to pay" if amount < unpaid else ""
-        rewrite.finish(f"Paid by {by}: {dollars(amount)} as {transaction}{left}")
+        rewrite.finish(f"Paid by {by}: {dollars(amount)} as {transaction}{left}", by=by)
         return f"{dollars(amount)} was paid on claim {number}{left}."
 
     return change(action, token=token)
@@ -398,7 +401,7 @@ def close(number: str, *, by: str, token: str | None = None) -> str:
             released = f"; reserve of {dollars(claim.reserve)} released"
         for name, value in facts.items():
             rewrite.put(keys.claim_field(number, name), value)
-        rewrite.finish(f"Closed by {by}{released}")
+        rewrite.finish(f"Closed by {by}{released}", by=by)
         return f"Claim {number} is closed."
 
     return change(action, token=token)
@@ -424,7 +427,7 @@ def reopen(number: str, reason: str, *, by: str, token: str | None = None) -> st
         rewrite.keep(passing_keys(number))
         if record.has_any(keys.investigation_keys(number)):
             rewrite.put(keys.investigation_field(number, "status"), IN_PROGRESS)
-        rewrite.finish(f"Reopened by {by}: {reason} (it {_STANDING[claim.stage].replace('is ', 'was ')})")
+        rewrite.finish(f"Reopened by {by}: {reason} (it {_STANDING[claim.stage].replace('is ', 'was ')})", by=by)
         return f"Claim {number} is open again."
 
     return change(action, token=token)
@@ -456,7 +459,7 @@ def restore(number: str, *, by: str, token: str | None = None) -> str:
         for name, value in missing.items():
             rewrite.put(name, value)
         what = "the claim" if claim is None else "lost facts"
-        rewrite.finish(f"Restored by {by}: {what}, from the snapshot ({len(missing)} keys)")
+        rewrite.finish(f"Restored by {by}: {what}, from the snapshot ({len(missing)} keys)", by=by)
         return f"Claim {number} is restored."
 
     return change(action, token=token)
@@ -610,13 +613,13 @@ class _Rewrite:
     def keep(self, names: Sequence[str]) -> None:
         self.draft.persist(*names)
 
-    def finish(self, words: str) -> None:
+    def finish(self, words: str, *, by: str) -> None:
         """The one deadline, the audit record, the snapshot, the index and the news. Three round trips or so."""
         number = self.record.number
         standing = [name for name in passing_keys(number) if self.record.has_any([name])]
         if self.deadline is not None:
             self.draft.expire_at(self.deadline, *standing)
-        audit.append(self.draft, audit.CLAIM, number, text=words)
+        audit.append(self.draft, audit.CLAIM, number, text=words, by=by)
         directory = agents.directory(self.draft.client)
         record = replace(self.record, ends=dict.fromkeys(standing, self.deadline) if self.deadline else {})
         claim = with_policies(self.draft.client, [claim_of(record, directory)], directory)[number]

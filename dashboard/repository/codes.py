@@ -76,7 +76,7 @@ def issue_once(kind: Secret, account: str, *, by: str = "", token: str | None = 
         draft.delete(_counter("guesses", kind, account))
         note(draft, {f"{kind}:{account}:{_SENT}": deadline})
         text = _ISSUED[kind] + (f", asked for by {by}" if by else "")
-        audit.append(draft, audit.SECURITY, account, text=text)
+        audit.append(draft, audit.SECURITY, account, text=text, by=by)
         return [salt, deadline]
 
     salt, deadline = change(action, token=token)

@@ -240,7 +240,9 @@ def create(facts: Mapping[str, str], *, by: str, token: str | None = None) -> st
         for name, value in written.items():
             if value:
                 draft.set(keys.customer_field(number, name), value)
-        audit.append(draft, audit.CUSTOMER, number, text=f"Created by {by}: {written['profile'].partition('|')[0]}")
+        audit.append(
+            draft, audit.CUSTOMER, number, text=f"Created by {by}: {written['profile'].partition('|')[0]}", by=by
+        )
         _index(draft, number, written, None)
         draft.event("customers", number)
         return number
@@ -278,7 +280,7 @@ def edit(customer: str, facts: Mapping[str, str], *, seen: str, by: str, token: 
             f"to {value or 'nothing'}"
             for name, value in changed.items()
         )
-        audit.append(draft, audit.CUSTOMER, customer, text=f"{words} by {by}")
+        audit.append(draft, audit.CUSTOMER, customer, text=f"{words} by {by}", by=by)
         _index(draft, customer, {**old, **changed}, before)
         draft.event("customers", customer)
         return words + "."
@@ -388,7 +390,7 @@ def _index(draft: Change, customer: str, facts: Mapping[str, str], before: Custo
 
 def drift_facet(known: str | None) -> str:
     """Whether the index has a customer as drifted."""
-    return INDEX.facets_at(known).get("drift", UNKNOWN) if known else UNKNOWN
+    return INDEX.facets_of(known).get("drift", UNKNOWN) if known else UNKNOWN
 
 
 def _facets(customer: Customer) -> dict[str, str]:

@@ -153,7 +153,7 @@ def repair(customer: str, *, by: str, token: str | None = None) -> str:
         draft.record("SADD" if len(found.held) > 1 else "SREM", keys.multi_policy(), customer)
         places.put_right(draft, found.misplaced)
         words = " ".join(found.sentences)
-        audit.append(draft, audit.CUSTOMER, customer, text=f"Relations repaired by {by}. Before: {words}")
+        audit.append(draft, audit.CUSTOMER, customer, text=f"Relations repaired by {by}. Before: {words}", by=by)
         known = INDEX.known_places(draft.client, [customer])[customer]
         INDEX.put(draft, customer, customers.entry(replace(found.customer, total=found.total), UNKNOWN), known)
         draft.event("customers", customer)

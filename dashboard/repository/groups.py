@@ -185,7 +185,7 @@ def move(customer: str, kind: str, to: str, *, seen: str, by: str, token: str | 
             return "Nothing was changed."
         _shift(draft, customer, kind, stands, to)
         words = f"{kind.capitalize()} changed from {_spoken(stands)} to {_spoken([to])}"
-        audit.append(draft, audit.CUSTOMER, customer, text=f"{words} by {by}")
+        audit.append(draft, audit.CUSTOMER, customer, text=f"{words} by {by}", by=by)
         name = keys.move_undo(kind, customer)
         if len(stands) > 1:  # a contradiction that this has ended is not brought back
             draft.delete(name)
@@ -232,7 +232,9 @@ def undo(customer: str, kind: str, of: str, *, by: str, token: str | None = None
             raise Conflict(f"{customer} was moved since: the {kind} is {_spoken(stands)} now.")
         _shift(draft, customer, kind, stands, kept["was"])
         words = f"{kind.capitalize()} changed back from {_spoken(stands)} to {_spoken([kept['was']])}"
-        audit.append(draft, audit.CUSTOMER, customer, text=f"{words} by {by}: the move by {kept['by']} was undone")
+        audit.append(
+            draft, audit.CUSTOMER, customer, text=f"{words} by {by}: the move by {kept['by']} was undone", by=by
+        )
         draft.delete(name)
         return words + "."
 

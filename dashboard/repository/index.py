@@ -272,10 +272,6 @@ class Index:
             pipe.hget(self._place_key(member), member)
         return dict(zip(members, answered(pipe), strict=True))
 
-    def facets_at(self, place: str) -> dict[str, str]:
-        """The facets under which a member stands, from its place (`known_places`)."""
-        return self.facets_of(place)
-
     def key(self, cell: str, sort: str) -> str:
         return _key(self.area, cell, sort)
 
@@ -307,7 +303,7 @@ class Index:
         return f"{facets}|{seal:x}"
 
     def facets_of(self, place: str) -> dict[str, str]:
-        """The facets that a stored place tells."""
+        """The facets under which a member stands, from its place (`known_places`)."""
         return dict(zip(self.facets, place.split("|"), strict=False))
 
     # -- words

@@ -23,7 +23,7 @@ from typing import Literal
 from redis import Redis
 
 from dashboard import clock, keys, redis
-from dashboard.errors import Conflict, DomainError, NotFound
+from dashboard.errors import Conflict, DomainError, NotFound, StoreDown
 from dashboard.repository.store import Change, change
 from dashboard.repository.values import readable
 
@@ -246,12 +246,17 @@ def _do(job: Job, work: Work, members: Sequence[str]) -> list[str]:
     """Do one slice; a line for each member to which it could not be done."""
     if work.bulk:
         # The slices of a job are the same ones whoever goes on with it: where it begins names one.
-        why = work.bulk(members, job.params, job.by, _token(job.id, f"{job.done}"))
+        try:
+            why = work.bulk(members, job.params, job.by, _token(job.id, f"{job.done}"))
+        except Conflict as error:
+            why = dict.fromkeys(members, str(error))
         return [f"{member}\t{words}" for member, words in why.items()]
     failures = []
     for member in members:
         try:
             work.step(member, job.params, job.by, _token(job.id, member))  # type: ignore[misc]
+        except StoreDown:
+            raise  # nobody knows whether it was done: the slice is repeated, which does nothing twice
         except DomainError as error:
             failures.append(f"{member}\t{error}")
     return failures

@@ -33,8 +33,8 @@ An office behind one address shares the number, so it is generous.
 
 @dataclass(frozen=True)
 class Attempt:
-    """A place taken for one verification: the how manieth failure it is if it fails. `closes`: the end (Unix ms) of the
-    lockout that it led to, until it is known to be right.
+    """A place taken for one verification: the how manieth failure it is unless it is known to be right. `closes`: the end
+    (Unix ms) of the lockout that it led to, None for none.
     """
 
     account: str
@@ -53,27 +53,22 @@ class Closed(Exception):
 # -- signing in
 
 
-def begin(account: str) -> Attempt:
-    """Take a place for one verification, counting it as failed until it is known to be right. Raises Closed.
-    Four round trips; of many at once each is tried anew only as often as others were let in.
+def begin(account: str, *, by: str = "", token: str | None = None) -> Attempt:
+    """Take a place for one verification, counting it as failed until it is known to be right. Raises Closed: what is tried
+    then is neither verified nor counted. `by`: another system that verifies, or has verified. Four round trips; of many at
+    once each is tried anew only as often as others were let in.
     """
 
-    def action(draft: Change) -> Attempt | Closed:
+    def action(draft: Change) -> list[int | None]:
         draft.watch(*_all_keys(account))
         closed, counted, end = _state(draft.client, account)
         if closed:
-            return closed
-        return _count(draft, account, counted + 1, end)
+            raise closed
+        attempt = _count(draft, account, counted + 1, end, by=by)
+        return [attempt.number, attempt.closes]
 
-    outcome = change(action)
-    if isinstance(outcome, Closed):
-        raise outcome
-    return outcome
-
-
-def failed(attempt: Attempt) -> int | None:
-    """It was wrong: the count stands. The end (Unix ms) of the lockout it led to, None for none."""
-    return attempt.closes
+    number, closes = change(action, token=token)
+    return Attempt(account, int(number or 0), closes)
 
 
 def passed(attempt: Attempt) -> None:
@@ -90,36 +85,19 @@ def succeeded(attempt: Attempt) -> None:
     _settle(attempt, lambda counted: max(counted - attempt.number, 0))
 
 
-def report(account: str, *, by: str, token: str | None = None) -> Attempt:
-    """A failed sign-in that another system (`by`) verified, counted as ours are. Raises Closed while sign-in is closed:
-    what is tried then counts for nothing. Four round trips.
-    """
-
-    def action(draft: Change) -> list[int | None]:
-        draft.watch(*_all_keys(account))
-        closed, counted, end = _state(draft.client, account)
-        if closed:
-            raise closed
-        attempt = _count(draft, account, counted + 1, end, by=by)
-        return [attempt.number, attempt.closes]
-
-    number, closes = change(action, token=token)
-    return Attempt(account, int(number or 0), closes)
-
-
 def forgive(account: str, *, token: str | None = None) -> None:
     """A right sign-in that another system verified: nothing counts any longer. Raises Closed: then nothing is forgiven."""
+    _settle(Attempt(account, 0), lambda counted: 0, token=token)
 
-    def action(draft: Change) -> None:
-        draft.watch(*_all_keys(account))
-        closed, counted, _ = _state(draft.client, account)
-        if closed:
-            raise closed
-        if counted:
-            draft.delete(keys.failed_logins(account))
-            note(draft, {f"failures:{account}": None})
 
-    change(action, token=token)
+def require_open(draft: Change, account: str) -> None:
+    """Raises Closed while sign-in is closed for this account; whoever closes it from here on undoes this attempt. Two
+    round trips.
+    """
+    draft.watch(*lock_keys(account))
+    closed, _, _ = _state(draft.client, account)
+    if closed:
+        raise closed
 
 
 def level_at(failures: int) -> str | None:
@@ -184,17 +162,17 @@ def _count(draft: Change, account: str, number: int, counter_end: int, *, by: st
     return Attempt(account, number, lock_end)
 
 
-def _settle(attempt: Attempt, left: Callable[[int], int]) -> None:
+def _settle(attempt: Attempt, left: Callable[[int], int], *, token: str | None = None) -> None:
     """A right attempt: `left` says how many failures remain of those counted. The lock is looked at once more, in the
     transaction that forgives.
     """
     account = attempt.account
 
-    def action(draft: Change) -> Closed | None:
+    def action(draft: Change) -> None:
         draft.watch(*_all_keys(account))
         closed, counted, _ = _state(draft.client, account)
         if closed and closed.until != attempt.closes:
-            return closed
+            raise closed
         remaining = left(counted)
         until = clock.now_ms() + WINDOW
         if remaining:
@@ -207,11 +185,8 @@ def _settle(attempt: Attempt, left: Callable[[int], int]) -> None:
             standing[f"lock:{account}"] = None
             audit.append(draft, audit.SECURITY, account, text="Sign-in opened again: that attempt was right")
         note(draft, standing)
-        return None
 
-    closed = change(action)
-    if closed:
-        raise closed
+    change(action, token=token)
 
 
 def _state(client: Redis, account: str) -> tuple[Closed | None, int, int]:

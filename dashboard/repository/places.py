@@ -210,7 +210,7 @@ def repair(city: str, zip_code: str, *, by: str, token: str | None = None) -> st
             raise Conflict("Nothing disagrees any more: somebody has repaired it, or the policies changed.")
         put_right(draft, wrong)
         words = " ".join(each.sentence for each in wrong[:20]) + (f" And {len(wrong) - 20} more." if wrong[20:] else "")
-        audit.append(draft, audit.PLACE, city, zip_code, text=f"List repaired by {by}. Before: {words}")
+        audit.append(draft, audit.PLACE, city, zip_code, text=f"List repaired by {by}. Before: {words}", by=by)
         known = INDEX.known_places(draft.client, [where.id])[where.id]
         INDEX.put(draft, where.id, _entry(where, drifted=False), known)
         return f"Put right: {len(wrong)} contradiction{'' if len(wrong) == 1 else 's'}."

@@ -273,7 +273,7 @@ def words_of(client: Redis, members: Iterable[str]) -> dict[str, Mapping[str, Se
 def owners(client: Redis, members: Sequence[str]) -> list[str]:
     """The customers under whom the index has these policies. One round trip."""
     places = INDEX.known_places(client, members)
-    return distinct(INDEX.facets_at(each).get("customer") for each in places.values() if each)
+    return distinct(INDEX.facets_of(each).get("customer") for each in places.values() if each)
 
 
 def load(
@@ -337,7 +337,7 @@ def add(draft: Change, product: str, facts: Mapping[str, str], *, by: str, why: 
     customers.locate(draft, member, now=place(policy.property_address), before=("", ""))
     if _is_first(draft.client, policy.customer):
         metrics.add(draft, {"customer_acquisition": 1}, product=product, agent=policy.agent)
-    audit.append(draft, audit.POLICY, product, number, text=f"{why} by {by}: {facts['details']}")
+    audit.append(draft, audit.POLICY, product, number, text=f"{why} by {by}: {facts['details']}", by=by)
     _index(draft, policy)
     draft.event("policies", member)
     return member
@@ -408,7 +408,9 @@ def rewrite(draft: Change, before: Policy, facts: Mapping[str, str], *, by: str,
         f"{name.replace('_', ' ').capitalize()} updated from {old.get(name) or 'nothing'} to {value or 'nothing'}"
         for name, value in changed.items()
     )
-    audit.append(draft, audit.POLICY, product, number, text=f"{why}: {words} by {by}" if why else f"{words} by {by}")
+    audit.append(
+        draft, audit.POLICY, product, number, text=f"{why}: {words} by {by}" if why else f"{words} by {by}", by=by
+    )
     _index(draft, after)
     draft.event("policies", member)
     now = replace(from_facts(product, number, merged, directory), layout=before.layout)

@@ -15,7 +15,7 @@ from redis import Redis
 
 from dashboard import clock, keys, redis
 from dashboard.errors import Conflict, Expired, Invalid
-from dashboard.repository import audit, session_ends, session_records
+from dashboard.repository import audit, lockouts, session_ends, session_records
 from dashboard.repository.session_records import (
     ACTIVITY_LIFE,
     DEVICE_LIFE,
@@ -86,10 +86,12 @@ def open_portal(
     address: str,
     permissions: Sequence[str] = (),
     activity: str = "normal",
+    account: str = "",
     token: str | None = None,
 ) -> Opened:
     """Begin a session of this customer in the portal. Their own portal keys tell of it, as the latest; those they had
-    before live on. With a `token` a repeat gets the first one again. Raises Invalid. A dozen round trips.
+    before live on. With a `token` a repeat gets the first one again. Raises Invalid, and Closed while sign-in is closed
+    for `account`, looked at in the same transaction. A dozen round trips.
 
     `activity` is what the portal knows of the customer's activity; a rule may make more of "normal".
     """
@@ -98,6 +100,8 @@ def open_portal(
     member, foreign, secret = f"portal:{person}:{number}", session_records.told_by(person), _secret(salt)
 
     def action(draft: Change) -> list[str | int]:
+        if account:
+            lockouts.require_open(draft, account)
         overtaken = session_ends.watched(draft, [foreign]).get(foreign)
         if overtaken:
             session_ends.note_end(draft, foreign, session_ends.snapshot_of(overtaken), "replaced")
@@ -126,10 +130,11 @@ def open_device(
     device: str,
     app_version: str = "",
     address: str = "",
+    account: str = "",
     token: str | None = None,
 ) -> Opened:
     """Begin a session in the app (`kind`: mobile, tablet) on this customer's device; one it had before is replaced.
-    With a `token` a repeat gets the first one again. Raises Invalid. Ten round trips.
+    With a `token` a repeat gets the first one again. Raises Invalid, and Closed as `open_portal` does. Ten round trips.
     """
     if kind not in keys.DEVICES or not keys.is_identifier(device_id):
         raise Invalid({"device_id": "There is no such kind of device, or it cannot be called that."})
@@ -138,6 +143,8 @@ def open_device(
     secret, names = _secret(salt), names_of(member)
 
     def action(draft: Change) -> list[str | int]:
+        if account:
+            lockouts.require_open(draft, account)
         before = session_ends.watched(draft, [member]).get(member)
         if before:
             session_ends.note_end(draft, member, session_ends.snapshot_of(before), "replaced")

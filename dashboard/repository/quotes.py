@@ -305,7 +305,7 @@ def create(product: str, facts: Mapping[str, str], *, by: str, token: str | None
         funnel.add(draft, "quoted", product=product, risk=facts.get("risk_level"), agent=facts.get("agent"))
         metrics.add(draft, {"quotes_generated": 1}, product=product, agent=facts.get("agent"))
         metrics.tally(draft, facts.get("agent"), "quotes_today")
-        audit.append(draft, audit.QUOTE, product, number, text=f"Quoted by {by}: {_summary(product, facts)}")
+        audit.append(draft, audit.QUOTE, product, number, text=f"Quoted by {by}: {_summary(product, facts)}", by=by)
         _index(draft, product, number, kept, deadline)
         draft.event("quotes", f"{product}:{number}")
         return f"{product}:{number}"
@@ -341,7 +341,7 @@ def extend(product: str, number: str, *, by: str, limit: int = EXTENSIONS, token
         if quote.extensions == 0:
             funnel.add(draft, "extended", product=product, risk=quote.risk, agent=quote.agent)
         until_text = clock.iso(clock.moment(deadline))
-        audit.append(draft, audit.QUOTE, product, number, text=f"Extended to {until_text} by {by}")
+        audit.append(draft, audit.QUOTE, product, number, text=f"Extended to {until_text} by {by}", by=by)
         _reindex(draft, quote, deadline)
         draft.event("quotes", quote.id)
         return deadline
@@ -355,7 +355,7 @@ def withdraw(product: str, number: str, *, by: str, token: str | None = None) ->
     def action(draft: Change) -> str:
         quote = _watched(draft, product, number)
         _end(draft, quote, "withdrawn", by)
-        audit.append(draft, audit.QUOTE, product, number, text=f"Withdrawn by {by}")
+        audit.append(draft, audit.QUOTE, product, number, text=f"Withdrawn by {by}", by=by)
         return quote.id
 
     return change(action, token=token)
@@ -384,7 +384,7 @@ def bind(
         metrics.add(draft, sold, product=product, agent=facts["agent"])  # type: ignore[arg-type]
         metrics.tally(draft, facts["agent"], "policies_sold_today")
         _end(draft, quote, "bound", by, policy)
-        audit.append(draft, audit.QUOTE, product, number, text=f"Bound as policy {policy} by {by}")
+        audit.append(draft, audit.QUOTE, product, number, text=f"Bound as policy {policy} by {by}", by=by)
         return policy
 
     return change(action, token=token)

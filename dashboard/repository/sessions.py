@@ -68,6 +68,7 @@ from dashboard.repository.store import Change, change
 from dashboard.repository.values import read_strings
 from dashboard.repository.workstations import (
     AGENT_PERMISSIONS,
+    RIGHT_WORDS,
     RIGHTS,
     Right,
     Rights,
@@ -84,7 +85,7 @@ from dashboard.repository.workstations import (
 )
 
 __all__ = (
-    "ACTIVITY_LIFE", "AGENT_PERMISSIONS", "BY_RULE", "DEVICE_LIFE", "ENDED", "HOWS", "INDEX", "KINDS", "RIGHTS", "RULES",
+    "ACTIVITY_LIFE", "AGENT_PERMISSIONS", "BY_RULE", "DEVICE_LIFE", "ENDED", "HOWS", "INDEX", "KINDS", "RIGHTS", "RIGHT_WORDS", "RULES",
     "WORKSTATION_LIFE", "Ended", "EndedFilter", "Filter", "How", "Kind", "Opened", "Revoked", "Right", "Rights", "Rule",
     "Session", "Staff", "Standing", "Tombstone", "check", "close", "end", "end_all", "ended", "ended_totals", "every",
     "every_ended",

@@ -66,7 +66,7 @@ def assess(number: str, text: str, *, by: str, token: str | None = None) -> str:
         quote = _watched(draft, number)
         deadline = max(clock.now_ms() + ASSESSMENT_LIFE, quote.deadline or 0)
         draft.set_until(keys.underwriting_assessment(number), text, deadline)
-        audit.append(draft, audit.QUOTE, "life", number, text=f"Assessed by {by}: {text}")
+        audit.append(draft, audit.QUOTE, "life", number, text=f"Assessed by {by}: {text}", by=by)
         draft.event("quotes", quote.id)
         return text
 
@@ -82,7 +82,7 @@ def schedule(number: str, at: datetime, *, by: str, token: str | None = None) ->
         quote = _watched(draft, number)
         deadline = max(clock.ms(at), quote.deadline or 0, clock.now_ms() + EXAM_LIFE)
         draft.set_until(keys.underwriting_exam(number), f"Scheduled for {clock.iso(at)}", deadline)
-        audit.append(draft, audit.QUOTE, "life", number, text=f"Medical exam set for {clock.iso(at)} by {by}")
+        audit.append(draft, audit.QUOTE, "life", number, text=f"Medical exam set for {clock.iso(at)} by {by}", by=by)
         draft.event("quotes", quote.id)
         return clock.iso(at)
 

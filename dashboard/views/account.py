@@ -44,7 +44,7 @@ def _overview(request: HttpRequest) -> dict[str, Any]:
         "device": TOTPDevice.objects.filter(user=user, confirmed=True).first(),
         "required": second_factor.is_required(viewer.role),
         "sessions": sessions.of_person(client, viewer.id),
-        "own": signin.session_of(viewer.id),
+        "own": sessions.member_of(viewer.id),
         "history": security.timeline(client, security.account_of(user.get_username()), limit=15),
         "letters": settings.LETTERS_ARE_SENT,
         "wants_email": second_factor.wants_email(user),
@@ -177,13 +177,13 @@ def email_codes(request: HttpRequest) -> HttpResponse:
 def _start_email(request: HttpRequest, form: BaseForm) -> HttpResponse:
     if not second_factor.switch_email(request.user, True):
         return _not_now(request, "This account has no staff profile that could hold the choice.")
-    signin.note(request, request.user, "Codes by e-mail switched on")
+    signin.note(request, request.user, "E-mail codes switched on")
     return _switched_on(request, "A code is sent to you at each sign-in from now on.")
 
 
 def _stop_email(request: HttpRequest, form: BaseForm) -> HttpResponse:
     if second_factor.switch_email(request.user, False):
-        signin.note(request, request.user, "Codes by e-mail switched off")
+        signin.note(request, request.user, "E-mail codes switched off")
         messages.success(request, "No more codes are sent to you.")
     return redirect("account")
 

@@ -81,17 +81,9 @@ def _wanted(request: HttpRequest) -> audit.Search:
         kind=params.choice(request, "kind", tuple(audit.KINDS)) or "",
         about=request.GET.get("about", "").strip()[:200],
         words=request.GET.get("q", "").strip()[:LONGEST],
-        since=beginning(day(request, "from")),
-        until=end(day(request, "to")),
+        since=beginning(params.day(request, "from")),
+        until=end(params.day(request, "to")),
     )
-
-
-def day(request: HttpRequest, name: str) -> date | None:
-    try:
-        found = date.fromisoformat(request.GET.get(name, "").strip())
-    except ValueError:
-        return None
-    return found if 1970 < found.year < 9000 else None
 
 
 def beginning(of: date | None) -> int | None:

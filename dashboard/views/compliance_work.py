@@ -18,7 +18,7 @@ from dashboard.forms import compliance as forms
 from dashboard.permissions import requires, viewer_of
 from dashboard.repository import holds, payments, policies, reviews
 from dashboard.views import params, web
-from dashboard.views.compliance import counted, day
+from dashboard.views.compliance import counted
 
 NAMED = 100
 """Keys of a hold that its release names."""
@@ -59,7 +59,7 @@ def _payments(request: HttpRequest) -> dict[str, Any]:
 
 def _wanted_payments(request: HttpRequest) -> payments.Filter:
     """Records of payments tell the day alone, wherever it was."""
-    since, until = day(request, "from"), day(request, "to")
+    since, until = params.day(request, "from"), params.day(request, "to")
     return payments.Filter(
         params.identifier(request, "customer"),
         _at_utc(since) if since else None,

@@ -39,7 +39,7 @@ def day(request: HttpRequest, name: str) -> date | None:
         found = date.fromisoformat(request.GET.get(name, "").strip())
     except ValueError:
         return None
-    return found if 2000 <= found.year < 2200 else None
+    return found if 1970 < found.year < 2200 else None
 
 
 def cursor(request: HttpRequest) -> Cursor | None:

@@ -17,7 +17,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
 from django.views.decorators.http import require_http_methods
 
-from dashboard import accounts, clock, passwords
+from dashboard import accounts, clock, passwords, signin
 from dashboard.forms.signin import Forgotten, NewPassword
 from dashboard.repository import lockouts
 from dashboard.repository.security import RESET_LIFE
@@ -50,7 +50,10 @@ def forgotten(request: HttpRequest) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 def reset(request: HttpRequest, account: str, token: str) -> HttpResponse:
     given = request.COOKIES.get(COOKIE, "") if token == _IN_COOKIE else token
-    good = passwords.resets(account, given)
+    try:
+        good = _is_good(request, account, given)
+    except lockouts.Closed as closed:
+        return _no_good(request, closed_words(closed.until))
     if token == _IN_COOKIE:
         return _choose(request, account, given) if good else _no_good(request)
     response = _into_cookie(request, account, token) if good else _no_good(request)
@@ -58,15 +61,21 @@ def reset(request: HttpRequest, account: str, token: str) -> HttpResponse:
     return response
 
 
+def _is_good(request: HttpRequest, account: str, token: str) -> bool:
+    """Whether the token holds. Those that do not count against the network address: other tools' tokens may be short.
+    Raises lockouts.Closed.
+    """
+    address = signin.address_of(request)
+    lockouts.from_address(address)
+    good = passwords.resets(account, token)
+    if good:
+        lockouts.forgive_address(address)
+    return good
+
+
 def _choose(request: HttpRequest, account: str, token: str) -> HttpResponse:
-    user = accounts.called(account)
-    form = NewPassword(request.POST if request.method == "POST" else None, user=user)
+    form = NewPassword(request.POST if request.method == "POST" else None, user=accounts.called(account))
     if not form.is_valid():
-        return render(request, "login/reset.html", {"form": form, "account": account})
-    try:
-        lockouts.from_address(request.META.get("REMOTE_ADDR") or "")
-    except lockouts.Closed as closed:
-        form.add_error(None, closed_words(closed.until))
         return render(request, "login/reset.html", {"form": form, "account": account})
     if not passwords.reset(request, account, token, form.cleaned_data["new_password"]):
         return _no_good(request)
@@ -85,8 +94,8 @@ def _into_cookie(request: HttpRequest, account: str, token: str) -> HttpResponse
     return response
 
 
-def _no_good(request: HttpRequest) -> HttpResponse:
-    return render(request, "login/reset.html", {"over": True}, status=410)
+def _no_good(request: HttpRequest, closed: str = "") -> HttpResponse:
+    return render(request, "login/reset.html", {"over": True, "closed": closed}, status=429 if closed else 410)
 
 
 def _address(account: str, token: str) -> str:

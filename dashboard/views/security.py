@@ -184,5 +184,5 @@ def _account(request: HttpRequest, account: str) -> dict[str, Any]:
         "matters": list(islice(security.every(client, (), names), MOST_AT_ONCE)),
         "sessions": [session for name in names for session in sessions.of_person(client, name)],
         "history": security.timeline(client, *names),
-        "own": f"agent:{viewer_of(request).id}:workstation",
+        "own": sessions.member_of(viewer_of(request).id),
     }

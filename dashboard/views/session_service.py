@@ -18,7 +18,7 @@ from dashboard import accounts, clock, keys, redis
 from dashboard.errors import Conflict, Expired, Forbidden, Invalid, NotFound
 from dashboard.permissions import SESSION_PERMISSIONS, customer_for, requires, viewer_of
 from dashboard.repository import agents, audit, customers, sessions
-from dashboard.repository.sessions import HOWS, KINDS, RIGHTS, Ended, EndedFilter, How, Right, Session
+from dashboard.repository.sessions import HOWS, KINDS, RIGHT_WORDS, RIGHTS, Ended, EndedFilter, How, Right, Session
 from dashboard.views import params, web
 from dashboard.views.sessions import KIND_WORDS, levels
 
@@ -29,11 +29,6 @@ HOW_WORDS: dict[How, str] = {
     "revoked": "Revoked",
     "replaced": "Replaced",
     "removed": "Removed elsewhere",
-}
-RIGHT_WORDS: dict[Right, str] = {
-    "permissions": "Permissions",
-    "branch_access": "Branches",
-    "product_access": "Products",
 }
 LATEST = 20
 """Ended sessions and records that one person's page shows."""

@@ -107,7 +107,7 @@ def _chips(request: HttpRequest, totals: dict[str, int], wanted: Filter) -> list
 
 
 def _own(request: HttpRequest) -> str:
-    return f"agent:{viewer_of(request).id}:workstation"
+    return sessions.member_of(viewer_of(request).id)
 
 
 # -- asking first

@@ -207,7 +207,7 @@ class TestTrouble:
         def broken(*_: object, **__: object) -> None:
             raise RuntimeError("a secret")
 
-        monkeypatch.setattr(lockouts, "report", broken)
+        monkeypatch.setattr(lockouts, "begin", broken)
         with pytest.raises(RuntimeError):  # the test client hears what Django's listeners are told
             portal.post("sign-ins/failures", {"account": "CUST001"})
         quiet = Client(raise_request_exception=False)

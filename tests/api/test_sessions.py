@@ -108,7 +108,7 @@ class TestOpening:
 
     def test_while_sign_in_is_closed_none_is_opened(self, portal: Caller, store: Redis) -> None:
         for _ in range(3):
-            lockouts.report("CUST001", by="test")
+            lockouts.begin("CUST001", by="test")
         for path, body in (("sessions/portal", {**PORTAL, "person": "cust001"}), ("sessions/device", PHONE)):
             answer = portal.post(path, body)
             told = json.loads(answer.content)

@@ -12,6 +12,7 @@ from redis import Redis
 from redis.client import PubSub
 
 from dashboard import clock, keys
+from dashboard.errors import StoreDown
 from dashboard.live.follower import Follower
 from dashboard.repository import (
     agents,
@@ -212,3 +213,28 @@ def test_says_how_far_behind_it_is_and_that_it_is_at_work(store: Redis, follower
     # Its own sample was heard of after a tick at the least: no guess, and nothing that a clock alone could give.
     assert (found.follower.lag or 0) < PATIENCE * 1_000
     assert found.samples[-1].memory > 0
+
+
+@pytest.mark.parametrize("work", ["chain.seal", "holds.enforce", "policy_service.carry_out"])
+def test_a_store_that_goes_away_while_it_writes_does_not_end_it(
+    store: Redis, monkeypatch: pytest.MonkeyPatch, work: str
+) -> None:
+    """A change says so by an error of its own, not by the client's."""
+    failed = threading.Event()
+
+    def gone(*_: object, **__: object) -> int:
+        failed.set()
+        raise StoreDown
+
+    with monkeypatch.context() as patch:
+        patch.setattr(f"dashboard.repository.{work}", gone)
+        stop = threading.Event()
+        running = Follower(store)
+        thread = threading.Thread(target=running.run, args=(stop,))
+        thread.start()
+        assert failed.wait(PATIENCE)
+    number = book.quote()
+    until(lambda: store.exists(keys.quote_snapshot("auto", number)))
+    assert thread.is_alive()
+    stop.set()
+    thread.join()

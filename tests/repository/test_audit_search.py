@@ -10,9 +10,10 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from dashboard import clock, keys
-from dashboard.repository import audit
+from dashboard.repository import agents, audit, policies, policy_service
 from dashboard.repository.audit import Search
 from dashboard.repository.store import change
+from tests import book
 
 DAY = datetime(2026, 8, 18, 10, tzinfo=UTC)
 
@@ -227,3 +228,43 @@ def test_the_next_to_end_of_each_kind_and_what_has_ended_leaves_its_list(store: 
 def test_every_record_of_a_search_is_exported_once(records: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(audit, "_LOOKED_AT", 2)
     assert len({record.key for record in audit.every(records, Search())}) == 9
+
+
+class TestWhoIsNamed:
+    """What was typed may name others: they are never taken for who did it."""
+
+    def test_a_reason_that_names_somebody_else_is_not_theirs(self, store: Redis) -> None:
+        text = "Cancelled as of 2026-08-18, sold by ADM001 (unearned premium $10). Status from ACTIVE to CANCELLED by AG001"
+        change(lambda draft: audit.append(draft, audit.POLICY, "auto", "100001", text=text, by="AG001"))
+        assert found(store, who="ADM001") == []
+        (record,) = audit.search(store, Search(who="AG001")).records
+        assert record.by == "AG001"
+        assert record.text == f"{text} | By: AG001"
+
+    def test_nor_one_that_is_signed_for_them(self, store: Redis) -> None:
+        text = "Called by AG001: John | By: ADM001"
+        change(lambda draft: audit.append(draft, audit.CUSTOMER, "CUST001", text=text, by="AG001"))
+        assert found(store, who="ADM001") == []
+        assert [record.by for record in audit.history(store, audit.CUSTOMER, "CUST001")] == ["AG001"]
+
+    def test_one_that_names_its_author_alone_stays_as_the_document_has_it(self, store: Redis) -> None:
+        text = "Premium updated from 1200 to 1350 by AG001"
+        change(lambda draft: audit.append(draft, audit.POLICY, "auto", "100001", text=text, by="AG001"))
+        assert found(store) == [text]
+
+    def test_the_cancelling_agent_is_found_whatever_the_reason_says(self, store: Redis) -> None:
+        agents.save(store, {"AG001": "dallas"})
+        number = book.policy()
+        seen = policies.get(store, "auto", number).seen
+        policy_service.cancel(
+            "auto", number, effective=clock.today(), reason="sold by ADM001", seen=seen, by="AG001"
+        )  # fmt: skip
+        assert found(store, who="ADM001") == []
+        assert any("sold by ADM001" in text for text in found(store, who="AG001"))
+
+
+def test_a_record_that_was_written_to_be_slow_is_read_at_once() -> None:
+    """Two thousand characters took seconds with an expression that looks back."""
+    assert len(audit.changes("a from b to " * 180)) < 200
+    assert audit.changes("x from " + "a to " * 500) == []
+    assert audit.changes(" from " * 400) == []

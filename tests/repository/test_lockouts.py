@@ -22,7 +22,7 @@ FIRST, SECOND, THIRD = (keys.lockout("AG001", level) for level in keys.LOCKOUT_L
 def fail(account: str = "AG001", times: int = 1) -> int | None:
     until = None
     for _ in range(times):
-        until = lockouts.failed(lockouts.begin(account))
+        until = lockouts.begin(account).closes
     return until
 
 
@@ -170,21 +170,21 @@ class TestReported:
 
     def test_a_reported_failure_counts_as_one_of_ours(self, store: Redis) -> None:
         fail(times=2)
-        found = lockouts.report("AG001", by="api-portal")
+        found = lockouts.begin("AG001", by="api-portal")
         assert (found.number, lockouts.level_at(found.number)) == (3, "level1")
         assert store.get(FIRST) == "3_attempts" and found.closes == store.pexpiretime(FIRST)
         (record,) = audit.history(store, audit.SECURITY, "AG001")
         assert record.text.endswith("at the third failed attempt in a row, reported by api-portal")
 
     def test_reported_twice_with_its_token_it_counts_once(self, store: Redis) -> None:
-        found = [lockouts.report("AG001", by="api-portal", token="t") for _ in range(4)]
+        found = [lockouts.begin("AG001", by="api-portal", token="t") for _ in range(4)]
         assert [each.number for each in found] == [1, 1, 1, 1]
         assert store.get(COUNTER) == "1"
 
     def test_while_locked_nothing_is_counted_or_forgiven(self, store: Redis) -> None:
         fail(times=3)
         with pytest.raises(Closed):
-            lockouts.report("AG001", by="api-portal")
+            lockouts.begin("AG001", by="api-portal")
         with pytest.raises(Closed):
             lockouts.forgive("AG001")
         assert store.get(COUNTER) == "3" and store.exists(FIRST)

@@ -99,7 +99,7 @@ def test_it_is_withdrawn_on_record(store: Redis, number: str) -> None:
     assert "was withdrawn" in planned.withdraw("auto", number, by="SUP001")
     assert on_its_day(store) == 0
     assert policy(store, number).status == "ACTIVE"
-    assert "withdrawn by SUP001" in audit.history(store, audit.POLICY, "auto", number)[0].text
+    assert any("withdrawn by SUP001" in record.text for record in audit.history(store, audit.POLICY, "auto", number))
     with pytest.raises(NotFound):
         planned.withdraw("auto", number, by="SUP001")
 
@@ -112,7 +112,7 @@ def test_what_has_become_impossible_is_kept_with_the_reason(store: Redis, number
     assert plan and "is lapsed" in plan.refused
     assert on_its_day(store) == 0, "it is not tried for ever"
     assert [each.refused for each in planned.upcoming(store)] == [plan.refused]
-    assert "could not be done" in audit.history(store, audit.POLICY, "auto", number)[0].text
+    assert any("could not be done" in record.text for record in audit.history(store, audit.POLICY, "auto", number))
 
 
 def test_a_cancellation_done_today_ends_what_was_planned(store: Redis, number: str) -> None:

@@ -261,8 +261,8 @@ class TestCodesByEmail:
         assert not StaticToken.objects.exists()
         off, on = history(store)[:2]
         assert (off, on) == (
-            "Codes by e-mail switched off by AG001 on Unknown device",
-            "Codes by e-mail switched on by AG001 on Unknown device",
+            "E-mail codes switched off by AG001 on Unknown device",
+            "E-mail codes switched on by AG001 on Unknown device",
         )
 
     def test_need_an_address(self, agent_client: Client) -> None:

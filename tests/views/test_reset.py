@@ -218,6 +218,19 @@ class TestTheLink:
         assert OVER in Client().get(older).content
         assert Client().get(link()).status_code == 302
 
+    def test_one_address_guesses_so_often_and_the_owner_elsewhere_is_let_in(
+        self, demo: None, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Another tool's token may be short: it is not to be tried without end."""
+        ask()
+        monkeypatch.setattr(lockouts, "ADDRESS_LIMIT", 3)
+        stranger = Client(REMOTE_ADDR="192.0.2.7")
+        answers = [stranger.get(f"/login/reset/AG001/guess{number}/") for number in range(5)]
+        assert [answer.status_code for answer in answers] == [410, 410, 410, 429, 429]
+        assert stranger.get(link()).status_code == 429, "not even the right one any more"
+        owner = Client(REMOTE_ADDR="192.0.2.8")
+        assert all(owner.get(link()).status_code == 302 for _ in range(5)), "what is right does not count"
+
     def test_a_stranger_who_guesses_uses_up_nothing_of_the_owners(self, demo: None) -> None:
         ask()
         for number in range(codes.GUESSES + 5):
