@@ -28,6 +28,20 @@ class Item:
     current: bool
 
 
+@dataclass(frozen=True)
+class Navigation:
+    """The entries by their place on a phone: in the bar, and behind its last button. `here`: the current one of those."""
+
+    bar: list[Item]
+    more: list[Item]
+
+    @property
+    def here(self) -> Item | None:
+        return next((item for item in self.more if item.current), None)
+
+
+_BAR = 6
+"""Entries and buttons that a phone's bar has room for."""
 _NAV: tuple[tuple[str, str, str, tuple[Role, ...]], ...] = (
     ("Overview", "layout-dashboard", "overview", ROLES),
     ("Quotes", "timer", "quotes", ROLES),
@@ -52,7 +66,7 @@ def shell(request: HttpRequest) -> dict[str, Any]:
         "viewer": viewer,
         "theme": theme_of(request),
         "now_ms": clock.now_ms(),
-        "nav": navigation(viewer, request.path) if viewer else [],
+        "nav": folded(navigation(viewer, request.path) if viewer else []),
         "session_deadline": viewer.deadline if viewer else None,
         "session_lifetime": WORKSTATION_LIFE,
         "form_token": uuid.uuid4().hex,
@@ -67,6 +81,12 @@ def navigation(viewer: Viewer, path: str) -> list[Item]:
         if viewer.role in roles
         for url in [reverse(name)]
     ]
+
+
+def folded(items: list[Item]) -> Navigation:
+    """All of them in the bar if they fit; else its last place is taken by the button that shows the rest."""
+    room = _BAR if len(items) <= _BAR else _BAR - 1
+    return Navigation(items[:room], items[room:])
 
 
 def theme_of(request: HttpRequest) -> str:
