@@ -52,6 +52,10 @@ def test_a_key_breaks_after_its_colons_and_is_escaped() -> None:
     assert tideline.key("policy:auto:<1>") == "policy:<wbr>auto:<wbr>&lt;1&gt;"
 
 
+def test_an_address_breaks_after_its_at_and_is_escaped() -> None:
+    assert tideline.email("jane<b>@example.com") == "jane&lt;b&gt;@<wbr>example.com"
+
+
 def test_stored_words_read_as_prose() -> None:
     assert tideline.words("UNDER_INVESTIGATION") == "Under investigation"
     assert tideline.words("vip") == "VIP"

@@ -125,6 +125,12 @@ def key(name: object) -> SafeString:
     return format_html_join(mark_safe(":<wbr>"), "{}", ((part,) for part in str(name).split(":")))
 
 
+@register.filter
+def email(address: object) -> SafeString:
+    """An address that may be broken behind its @, and nowhere else while there is room."""
+    return format_html_join(mark_safe("@<wbr>"), "{}", ((part,) for part in str(address).split("@")))
+
+
 # ---------------------------------------------------------------- times
 
 

@@ -17,6 +17,7 @@ from dashboard.repository.agents import Scope
 from dashboard.repository.claims import LAPSED, STAGES, UNDECIDED, WORKED, Claim, Filter, Sort, Stage
 from dashboard.repository.index import UNKNOWN
 from dashboard.views import params, web
+from dashboard.views.compliance import holding
 
 AREAS = ("claims",)
 NO_POLICY = "none"
@@ -193,7 +194,7 @@ def _adjuster(request: HttpRequest, adjuster: str) -> dict[str, Any]:
 @require_safe
 def detail(request: HttpRequest, claim: str) -> HttpResponse:
     """A claim, or what is kept of one whose record has ended. Not shared: it says what this person may do."""
-    return web.live_page(request, "claims/detail", AREAS, lambda: _detail(request, claim), shared=False)
+    return web.live_page(request, "claims/detail", (*AREAS, "holds"), lambda: _detail(request, claim), shared=False)
 
 
 def _detail(request: HttpRequest, number: str) -> dict[str, Any]:
@@ -224,6 +225,7 @@ def _about(request: HttpRequest, claim: Claim) -> dict[str, Any]:
         "may_decide": viewer.may("approve_claims"),
         "own": claim.is_reported_by(viewer.id),
         "authority": claim_authority(viewer),
+        **holding(viewer, "claim", claim.number),
     }
 
 
@@ -236,7 +238,11 @@ def _ended(request: HttpRequest, number: str) -> dict[str, Any]:
         # A stranger's snapshot is no more theirs than the claim was.
         if viewer.scope != Scope():
             raise Expired(f"The record of claim {number} has ended.") from None
-        return {"number": number, "history": audit.history(client, audit.CLAIM, number)}
+        return {
+            "number": number,
+            "history": audit.history(client, audit.CLAIM, number),
+            **holding(viewer, "claim", number),
+        }
 
 
 # -- files

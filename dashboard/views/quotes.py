@@ -18,6 +18,7 @@ from dashboard.forms.quotes import FORMS, RISKS, Bind, NewQuote, yearly_premium
 from dashboard.permissions import Viewer, ended_quote_for, quote_for, requires, viewer_of
 from dashboard.repository import agents, audit, lapsed, metrics, quotes, underwriting
 from dashboard.views import params, web
+from dashboard.views.compliance import holding
 from dashboard.views.metrics import tile
 
 TODAY: dict[metrics.Metric, str] = {"quotes_generated": "Quoted today", "policies_sold": "Policies sold today"}
@@ -80,7 +81,8 @@ def _chips(request: HttpRequest, live: quotes.Counts, wanted: quotes.Filter) -> 
 
 @require_safe
 def detail(request: HttpRequest, product: str, number: str) -> HttpResponse:
-    return web.live_page(request, "quotes/detail", BOARD_AREAS, lambda: _detail(request, product, number))
+    areas = (*BOARD_AREAS, "holds")
+    return web.live_page(request, "quotes/detail", areas, lambda: _detail(request, product, number))
 
 
 def _detail(request: HttpRequest, product: str, number: str) -> dict[str, Any]:
@@ -90,6 +92,7 @@ def _detail(request: HttpRequest, product: str, number: str) -> dict[str, Any]:
         quote = quote_for(viewer, product, number)
     except Expired:
         ended = ended_quote_for(viewer, product, number)
+        shown |= holding(viewer, "quote", f"{product}:{number}")
         return shown | {"ended": ended, "history": audit.history(client, audit.QUOTE, product, number)}
     return shown | {
         "quote": quote,

@@ -6,13 +6,14 @@ import json
 from datetime import timedelta
 from decimal import Decimal
 from html import unescape
+from urllib.parse import quote
 
 import pytest
 from django.test import Client
 from redis import Redis
 
 from dashboard import clock, keys
-from dashboard.repository import areas, audit, chain, customers, holds, payments, reviews, verification
+from dashboard.repository import areas, audit, chain, claims, customers, holds, payments, reviews, verification
 from dashboard.repository.audit import Search
 from tests import book, cast
 
@@ -370,6 +371,26 @@ class TestHold:
 
     def told(self, of: str, kind: str = "record") -> dict[str, str]:
         return {"kind": kind, "of": of, "reason": "Case 12", "token": "one"}
+
+    @pytest.mark.parametrize("kind", ["claim", "quote"])
+    def test_a_claim_and_an_ended_quote_lead_to_the_form_filled_in_and_then_say_that_they_are_held(
+        self, supervisor_client: Client, agent_client: Client, store: Redis, policy: str, kind: str
+    ) -> None:
+        if kind == "claim":
+            of = claims.report(summary="Hail", policy=policy, estimated_amount=Decimal(900), by="AG001")
+            path = f"/claims/{of}/"
+        else:
+            number = book.quote()
+            store.delete(*keys.quote_keys("auto", number))
+            of, path = f"auto:{number}", f"/quotes/auto/{number}/"
+        link = f"{self.NEW}?kind={kind}&of={quote(of)}"
+        assert link in shown(supervisor_client, path)
+        form = shown(supervisor_client, link)
+        assert f'value="{of}"' in form and f'<option value="{kind}" selected>' in form
+        assert "/compliance/" not in shown(agent_client, path)
+        holds.place(kind, of, "Case 12", by="SUP001")  # type: ignore[arg-type]
+        page = shown(supervisor_client, path)
+        assert "Under a legal hold" in page and link not in page
 
     def test_put_on_listed_and_released(self, supervisor_client: Client, store: Redis, record: str) -> None:
         end = store.pexpiretime(record)
