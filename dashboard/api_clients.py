@@ -16,6 +16,7 @@ from typing import Literal
 from django.db import IntegrityError, transaction
 from django.db.models import F
 from django.utils import timezone
+from redis.exceptions import ResponseError
 
 from dashboard import clock, keys
 from dashboard.errors import Conflict, NotFound
@@ -105,12 +106,22 @@ def find(token: str) -> Client | None:
     return _client(row)
 
 
-def spend(client: Client) -> int | None:
+def spend(client: Client, *, reads: bool = False) -> int | None:
     """Count one request of this client. None while it may go on; else when it may again (Unix ms). One round trip, atomic:
-    of any number at once, no more than its rate go through in the minute that began with the first.
+    of any number at once, no more than its rate go through in the minute that began with the first. One that only
+    `reads` goes through uncounted where the store takes no writes.
     """
-    counted, end = count(keys.api_requests(client.name), clock.now_ms() + clock.MINUTE)
+    try:
+        counted, end = _count(client)
+    except ResponseError:
+        if reads:
+            return None
+        raise
     return end if counted > client.rate else None
+
+
+def _count(client: Client) -> tuple[int, int]:
+    return count(keys.api_requests(client.name), clock.now_ms() + clock.MINUTE)
 
 
 def _record(name: str, text: str, by: str) -> None:

@@ -9,10 +9,14 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib.sessions.backends.cache import SessionStore as CacheSessions
-from django_redis.exceptions import ConnectionInterrupted
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from dashboard.errors import StoreDown
+
+_AWAY = (RedisConnectionError, RedisTimeoutError)
+"""django-redis raises the client's own errors."""
 
 
 class SessionStore(CacheSessions):
@@ -20,9 +24,11 @@ class SessionStore(CacheSessions):
         """The session's data, {} when it ended or is unreadable. One round trip. Raises StoreDown."""
         try:
             data = self._cache.get(self.cache_key)
-        except ConnectionInterrupted as error:
-            if not isinstance(error.__cause__, ResponseError):
-                raise StoreDown from error
+        except _AWAY as error:
+            raise StoreDown from error
+        except ResponseError as error:
+            if "WRONGTYPE" not in str(error):
+                raise
             data = None  # another tool put another type there
         except ValueError:
             data = None  # another tool put something there that is no JSON
@@ -34,17 +40,17 @@ class SessionStore(CacheSessions):
     def save(self, must_create: bool = False) -> None:
         try:
             super().save(must_create)
-        except ConnectionInterrupted as error:
+        except _AWAY as error:
             raise StoreDown(uncertain=True) from error
 
     def exists(self, session_key: str) -> bool:
         try:
             return super().exists(session_key)
-        except ConnectionInterrupted as error:
+        except _AWAY as error:
             raise StoreDown from error
 
     def delete(self, session_key: str | None = None) -> None:
         try:
             super().delete(session_key)
-        except ConnectionInterrupted as error:
+        except _AWAY as error:
             raise StoreDown(uncertain=True) from error

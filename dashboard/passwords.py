@@ -35,7 +35,7 @@ def send_reset(request: HttpRequest, name: str, link: Link) -> None:
     answer to every name is the same and takes the same work: one query. Raises lockouts.Closed for an address that asks
     too often.
     """
-    lockouts.from_address(signin.address_of(request))
+    lockouts.from_address(signin.address_of(request), "letters")
     user = accounts.called(name)
     to = user.email if user else ""
     letters.post(partial(_reset_letter, to, security.account_of(name), link))

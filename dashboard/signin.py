@@ -12,8 +12,10 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
+from ipaddress import ip_address
 from types import SimpleNamespace
 from typing import Any, Literal
 
@@ -23,10 +25,11 @@ from django.contrib.auth import get_user_model
 from django.http import HttpRequest
 from django.utils.crypto import constant_time_compare
 from django_otp.plugins.otp_totp.models import TOTPDevice
+from redis.exceptions import RedisError
 
 from dashboard import accounts, clock, redis, second_factor
 from dashboard.browser_sessions import SessionStore
-from dashboard.errors import Forbidden
+from dashboard.errors import DomainError, Forbidden
 from dashboard.permissions import SESSION_PERMISSIONS, Viewer, restricted
 from dashboard.repository import agents, audit, lockouts, security, sessions
 from dashboard.repository.store import change
@@ -72,7 +75,14 @@ def verified(
     """
     lockouts.from_address(address)
     attempt = lockouts.begin(security.account_of(name))
-    found = verify()
+    try:
+        found = verify()
+    except Exception:
+        # Nobody knows whether it was right: accounts that cannot be reached are no failure of whoever signs in.
+        with suppress(RedisError, DomainError, lockouts.Closed):
+            lockouts.passed(attempt)
+            lockouts.forgive_address(address)
+        raise
     if found is not None:
         settle = lockouts.succeeded if is_last(found) else lockouts.passed
         settle(attempt)
@@ -358,7 +368,12 @@ def _device(request: HttpRequest) -> str:
 
 
 def address_of(request: HttpRequest) -> str:
-    return request.META.get("REMOTE_ADDR") or ""
+    """The network address; "" for what a proxy passed on that is none."""
+    told = request.META.get("REMOTE_ADDR") or ""
+    try:
+        return str(ip_address(told))
+    except ValueError:
+        return ""
 
 
 _BROWSERS = (

@@ -79,7 +79,7 @@ def _client(request: HttpRequest) -> Client:
     client = api_clients.find(sent[1]) if sent else None
     if client is None:
         raise Refused(problems.UNKNOWN_TOKEN, _WRONG_TOKEN, headers={"WWW-Authenticate": 'Bearer realm="Tideline API"'})
-    again = api_clients.spend(client)
+    again = api_clients.spend(client, reads=request.method in ("GET", "HEAD"))
     if again is not None:
         wait = str(max(1, problems.seconds_left(again) or 0))
         raise Refused(

@@ -59,8 +59,12 @@ RECONCILE_BLIND = 15.0
 """The same where the server sends no notifications."""
 PAUSE = 0.02
 """Seconds of rest after each slice of the slow look."""
+DUE = 0.2
+"""Seconds between two looks for what has come to its end."""
 IDLE = 0.3
 """Seconds between two looks for bulk work."""
+ASKED = 2.0
+"""Seconds between two looks for whether somebody asked for a census, or for the chain to be looked at."""
 CLOSE_PERIODS = 30.0
 """Seconds between two looks for periods of the figures that are over and not closed."""
 SEAL = 0.5
@@ -170,6 +174,8 @@ class Follower:
     def _find_due(self) -> None:
         """Things whose deadline has passed, and areas where one has come near enough to be marked. One round trip."""
         now, before = clock.now_ms(), self._looked
+        if now - before < DUE * clock.SECOND:
+            return
         self._looked = now
         due = [name for name, area in areas.AREAS.items() if "deadline" in area.index.sorts]
         pipe = self._client.pipeline(transaction=False)
@@ -358,7 +364,7 @@ class Follower:
                     self._client, anchors=self._known, anchor=self._anchor, holding=holding
                 )  # fmt: skip
                 if looked is None:
-                    stop.wait(IDLE)
+                    stop.wait(ASKED)
         except (RedisError, StoreDown, Conflict) as error:
             log.warning("The chain could not be looked at: %s", type(error).__name__)
             stop.wait(RENEW)
@@ -374,7 +380,7 @@ class Follower:
             while not stop.is_set() and self._holding():
                 if census.is_due(self._client):
                     census.take(self._client, stop=lambda: stop.is_set() or not self._holding())
-                stop.wait(IDLE)
+                stop.wait(ASKED)
         except RedisError as error:
             log.info("The census waits for the store: %s", type(error).__name__)
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 from redis import Redis
 
@@ -43,11 +44,18 @@ class Attempt:
 
 
 class Closed(Exception):
-    """Sign-in is closed until `until` (Unix ms) for this account, whether it exists or not, or for this address."""
+    """Sign-in is closed until `until` (Unix ms) for this account, whether it exists or not."""
+
+    def __init__(self, until: int, words: str = "Sign-in is closed for this account.") -> None:
+        super().__init__(words)
+        self.until = until
+
+
+class AddressClosed(Closed):
+    """Too much came from one network address; it may go on at `until` (Unix ms)."""
 
     def __init__(self, until: int) -> None:
-        super().__init__("Sign-in is closed for this account.")
-        self.until = until
+        super().__init__(until, "Too many attempts came from this network address.")
 
 
 # -- signing in
@@ -115,23 +123,28 @@ def standing(client: Redis, account: str) -> int | None:
 # -- one network address
 
 
-def from_address(address: str) -> None:
-    """Count an attempt from this address until `forgive_address`. Raises Closed beyond ADDRESS_LIMIT within
+Purpose = Literal["sign-in", "letters"]
+"""What an address is counted for: who asks for many letters closes nobody's sign-in with that."""
+
+
+def from_address(address: str, purpose: Purpose = "sign-in") -> None:
+    """Count an attempt from this address until `forgive_address`. Raises AddressClosed beyond ADDRESS_LIMIT within
     ADDRESS_WINDOW of the first. One round trip, atomic: of any number at once no more than the limit pass.
     """
-    counted, end = _count_address(address, 1) if address else (0, 0)
+    counted, end = _count_address(address, purpose, 1) if address else (0, 0)
     if counted > ADDRESS_LIMIT:
-        raise Closed(end)
+        raise AddressClosed(end)
 
 
-def forgive_address(address: str) -> None:
+def forgive_address(address: str, purpose: Purpose = "sign-in") -> None:
     """The attempt was right: it no longer counts. One round trip."""
     if address:
-        _count_address(address, -1)
+        _count_address(address, purpose, -1)
 
 
-def _count_address(address: str, by: int) -> tuple[int, int]:
-    name = keys.address_failures(hashlib.sha256(address.encode(errors="replace")).hexdigest()[:32])
+def _count_address(address: str, purpose: Purpose, by: int) -> tuple[int, int]:
+    told = f"{purpose}|{address}".encode(errors="replace")
+    name = keys.address_failures(hashlib.sha256(told).hexdigest()[:32])
     return count(name, clock.now_ms() + ADDRESS_WINDOW, by)
 
 

@@ -139,10 +139,23 @@ def end_all(person: str, by: str, reason: str, *, but: Collection[str] = ()) -> 
 
 
 def ids_of(client: Redis, person: str, *, size: int = 200) -> list[str]:
-    """Ids of the sessions that the index knows of this person, the next to end first. One round trip."""
+    """Ids of this person's sessions: those that the index knows, the next to end first, and those that have one name for
+    each person, whether the index has heard of them or not. Two round trips.
+    """
     if not keys.is_identifier(person):
         return []
-    return list(INDEX.page(client, {"person": [person]}, "deadline", size, low=clock.now_ms()).members)
+    known = INDEX.page(client, {"person": [person]}, "deadline", size, low=clock.now_ms()).members
+    return list(dict.fromkeys([*known, *_named_after(client, person)]))
+
+
+def _named_after(client: Redis, person: str) -> list[str]:
+    """The workstation's, the portal's, and the one opened here that the portal key tells of. One round trip."""
+    workstation = keys.workstation.subject.format(person=person)
+    if not keys.is_customer(person):
+        return [workstation]
+    latest = read_strings(client, [keys.portal_latest(person)])[keys.portal_latest(person)]
+    ours = [f"portal:{person}:{latest}"] if isinstance(latest, str) and keys.is_identifier(latest) else []
+    return [workstation, session_records.told_by(person), *ours]
 
 
 def tombstone(client: Redis, person: str) -> Tombstone | None:

@@ -267,8 +267,16 @@ def member_of(person: str) -> str:
 
 
 def _rights(text: str, stored: Sequence[str | None]) -> Rights:
-    permissions, branches, products = (None if each is None else frozenset(comma_list(each)) for each in stored)
-    return Rights(permissions, branches, products, frozenset(comma_list(labelled(text).get("narrowed"))))
+    """A right that was narrowed, and whose key is gone or broken, is none: another tool that takes the key away gives
+    nothing back.
+    """
+    narrowed = frozenset(comma_list(labelled(text).get("narrowed")))
+    told = (
+        frozenset(comma_list(each)) if each is not None else frozenset[str]() if name in narrowed else None
+        for name, each in zip(RIGHTS, stored, strict=True)
+    )
+    permissions, branches, products = told
+    return Rights(permissions, branches, products, narrowed)
 
 
 def _touch(client: Redis, person: str) -> None:

@@ -81,7 +81,7 @@ def _step(request: HttpRequest, step: Step, act: Act) -> HttpResponse:
         except signin.WrongPassword:
             form.add_error("password", "This is not your password.")
         except lockouts.Closed as closed:
-            form.add_error(None, closed_words(closed.until))
+            form.add_error(None, closed_words(closed))
     return web.form_page(request, "account/step", {"form": form, "step": step})
 
 

@@ -39,7 +39,7 @@ def forgotten(request: HttpRequest) -> HttpResponse:
             passwords.send_reset(request, form.cleaned_data["username"], lambda *parts: base + _address(*parts))
             asked = True
         except lockouts.Closed as closed:
-            form.add_error(None, closed_words(closed.until))
+            form.add_error(None, closed_words(closed))
     context = {"form": form, "asked": asked, "letters": settings.LETTERS_ARE_SENT}
     return render(request, "login/forgotten.html", context)
 
@@ -53,7 +53,7 @@ def reset(request: HttpRequest, account: str, token: str) -> HttpResponse:
     try:
         good = _is_good(request, account, given)
     except lockouts.Closed as closed:
-        return _no_good(request, closed_words(closed.until))
+        return _no_good(request, closed_words(closed))
     if token == _IN_COOKIE:
         return _choose(request, account, given) if good else _no_good(request)
     response = _into_cookie(request, account, token) if good else _no_good(request)
@@ -66,10 +66,10 @@ def _is_good(request: HttpRequest, account: str, token: str) -> bool:
     Raises lockouts.Closed.
     """
     address = signin.address_of(request)
-    lockouts.from_address(address)
+    lockouts.from_address(address, "letters")
     good = passwords.resets(account, token)
     if good:
-        lockouts.forgive_address(address)
+        lockouts.forgive_address(address, "letters")
     return good
 
 

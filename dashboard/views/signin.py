@@ -17,9 +17,11 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST
 
 from dashboard import clock, letters, second_factor, signin
+from dashboard.browser_sessions import SessionStore
 from dashboard.context import THEMES
 from dashboard.errors import Forbidden
 from dashboard.forms.signin import RecoveryCode, SignIn, SixDigits
+from dashboard.middleware import as_domain_error
 from dashboard.repository import lockouts
 from dashboard.second_factor import Method
 from dashboard.signin import Half, Stage
@@ -56,7 +58,7 @@ def _try_to_sign_in(request: HttpRequest) -> HttpResponse:
     except signin.WrongPassword:
         form.add_error(None, "This name and password do not belong together.")
     except lockouts.Closed as closed:
-        form.add_error(None, closed_words(closed.until))
+        form.add_error(None, closed_words(closed))
     except Forbidden as error:
         form.add_error(None, str(error))
     else:
@@ -93,6 +95,8 @@ def _halfway(stage: Stage) -> Callable[[HalfView], Callable[[HttpRequest], HttpR
             try:
                 return view(request, signin.half_of(request, stage))
             except signin.HalfOver:
+                if signin.viewer(request, touch=False):
+                    return redirect("overview")  # a second click: the first one let them in
                 messages.warning(request, _HALF_OVER)
                 return redirect("login")
 
@@ -128,7 +132,7 @@ def send_code(request: HttpRequest, half: Half) -> HttpResponse:
     """Another code by e-mail; one address may ask for so many, and one account (`codes.ISSUES`)."""
     if "email" in half.factors.methods:
         try:
-            lockouts.from_address(signin.address_of(request))
+            lockouts.from_address(signin.address_of(request), "letters")
         except lockouts.Closed as closed:
             return _closed(request, closed)
         with web.told(request):
@@ -168,7 +172,7 @@ def _try(request: HttpRequest, form: BaseForm, act: Callable[[str], Any]) -> Any
 
 def _closed(request: HttpRequest, closed: lockouts.Closed) -> HttpResponse:
     request.session.flush()
-    return _page(request, SignIn(), "", ended=closed_words(closed.until))
+    return _page(request, SignIn(), "", ended=closed_words(closed))
 
 
 def _method(request: HttpRequest, half: Half) -> Method:
@@ -192,8 +196,16 @@ def _code_form(method: Method, data: Any) -> BaseForm:
 
 @require_POST
 def sign_out(request: HttpRequest) -> HttpResponse:
-    signin.sign_out(request)
-    messages.success(request, "You are signed out.")
+    """Out of this browser in any case. A store that takes no writes keeps the session, which an admin then has to end."""
+    try:
+        signin.sign_out(request)
+    except Exception as error:
+        if as_domain_error(error) is None:
+            raise
+        request.session = SessionStore()  # an empty one: its cookie is taken back
+        messages.warning(request, "You are signed out here. The data store could not end your session itself just now.")
+    else:
+        messages.success(request, "You are signed out.")
     return redirect("login")
 
 
@@ -206,9 +218,11 @@ def theme(request: HttpRequest) -> HttpResponse:
     return response
 
 
-def closed_words(until: int) -> str:
-    at = clock.moment(until).astimezone(clock.zone())
-    when = f"until {at:%H:%M}" if until - clock.now_ms() < clock.DAY else "for now"
+def closed_words(closed: lockouts.Closed) -> str:
+    at = clock.moment(closed.until).astimezone(clock.zone())
+    when = f"until {at:%H:%M}" if closed.until - clock.now_ms() < clock.DAY else "for now"
+    if isinstance(closed, lockouts.AddressClosed):
+        return f"{closed} Nothing more is taken from there {when}."
     return f"Too many failed attempts: sign-in for this name is closed {when}. An administrator can open it sooner."
 
 

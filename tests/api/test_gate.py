@@ -218,3 +218,12 @@ class TestTrouble:
             headers={"Authorization": f"Bearer {portal.token}"},
         )
         assert answer.status_code == 500 and "secret" not in problem(answer)["detail"]
+
+
+def test_what_only_reads_is_answered_by_a_store_that_takes_no_writes(portal: Caller, store: Redis) -> None:
+    store.config_set("min-replicas-to-write", 1)
+    try:
+        assert portal.get("sign-ins/CUST001").status_code == 200
+        assert portal.post("sign-ins/failures", {"account": "CUST001"}).status_code == 503
+    finally:
+        store.config_set("min-replicas-to-write", 0)

@@ -115,7 +115,7 @@ class TestAsking:
         monkeypatch.setattr(lockouts, "ADDRESS_LIMIT", 2)
         answers = [ask(f"AG{number}").content for number in range(3)]
         assert [ASKED in answer for answer in answers] == [True, True, False]
-        assert b"Too many failed attempts" in answers[2]
+        assert b"Too many attempts came from this network address" in answers[2]
 
     def test_no_name_is_no_letter(self, demo: None) -> None:
         assert b'aria-invalid="true"' in Client().post("/login/forgotten/", {}).content
