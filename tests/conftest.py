@@ -6,14 +6,16 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.conf import settings
 from redis import Redis
 
 from dashboard.redis import EmbeddedServer, client
+from dashboard.repository import store as writing
 from tests.processes import Dashboard
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -38,6 +40,25 @@ def store(server: EmbeddedServer) -> Iterator[Redis]:
     store = client()
     store.flushall()
     yield store
+
+
+@pytest.fixture
+def meanwhile(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], object]], None]:
+    """`meanwhile(act)`: the next change that has looked and is about to write waits until `act` was done, once. So what others
+    do at the very moment meets it each time, and an action that does not watch what it looked at does the wrong thing.
+    """
+
+    def lie_in_wait(act: Callable[[], object]) -> None:
+        write, once = writing._execute, iter([act])
+
+        def late(watcher: Any, commands: Iterable[tuple[Any, ...]]) -> None:
+            for happens in once:
+                happens()
+            write(watcher, commands)
+
+        monkeypatch.setattr(writing, "_execute", late)
+
+    return lie_in_wait
 
 
 @pytest.fixture(scope="session")

@@ -233,7 +233,7 @@ def undo(customer: str, kind: str, of: str, *, by: str, token: str | None = None
         _shift(draft, customer, kind, stands, kept["was"])
         words = f"{kind.capitalize()} changed back from {_spoken(stands)} to {_spoken([kept['was']])}"
         audit.append(
-            draft, audit.CUSTOMER, customer, text=f"{words} by {by}: the move by {kept['by']} was undone", by=by
+            draft, audit.CUSTOMER, customer, text=f"{words} by {by}: the move of {kept['by']} was undone", by=by
         )
         draft.delete(name)
         return words + "."

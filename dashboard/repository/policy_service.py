@@ -286,7 +286,7 @@ def undo(product: str, number: str, of: str, *, by: str, token: str | None = Non
             raise Expired(f"There is nothing to undo: that is open for {UNDO_LIFE // clock.MINUTE} minutes.")
         if not kept["seen"] == before.seen == of:
             raise Conflict("This policy was changed since, so that can no longer be undone.")
-        policies.rewrite(draft, before, kept["was"], by=by, why=f"The {kept['what']} by {kept['by']} was undone")
+        policies.rewrite(draft, before, kept["was"], by=by, why=f"The {kept['what']} of {kept['by']} was undone")
         _uncount(draft, before, kept)
         draft.delete(name)
         return f"The {kept['what']} of {number} is undone."

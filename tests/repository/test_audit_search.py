@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -75,7 +76,8 @@ def test_pages_follow_each_other_without_gap_or_repeat(records: Redis) -> None:
         before = page.more
         if before is None:
             break
-    assert len(seen) == len(set(seen)) == 9
+    assert seen == [record.key for record in audit.search(records, Search()).records]
+    assert len(set(seen)) == 9
 
 
 def test_records_of_one_moment_stay_on_one_page(store: Redis) -> None:
@@ -154,6 +156,19 @@ class TestAccess:
         assert len(records) == 3
         assert records[0].text.startswith("Viewed by AG001 at ")
 
+    def test_two_looks_at_the_very_moment_are_one(
+        self, store: Redis, meanwhile: Callable[[Callable[[], object]], None]
+    ) -> None:
+        meanwhile(lambda: audit.accessed("CUST001", "AG001"))
+        assert not audit.accessed("CUST001", "AG001")
+        assert len(audit.history(store, audit.ACCESS, "CUST001")) == 1
+
+    def test_looks_stand_apart_from_what_befell_the_customer(self, store: Redis) -> None:
+        """Or a hundred of them would hide it."""
+        audit.accessed("CUST001", "AG001")
+        assert audit.history(store, audit.CUSTOMER, "CUST001") == []
+        assert found(store, about="CUST001") != []
+
     def test_it_is_kept_for_ninety_days(self, store: Redis) -> None:
         audit.accessed("CUST001", "AG001")
         (name,) = store.keys("audit:access:*")
@@ -181,7 +196,7 @@ class TestAccess:
          [("Premium", "1", "2"), ("Status", "A", "nothing")]),
         ("Address updated from 1 Elm St, Dallas TX 75201 to 2 Oak St, Austin TX 78701 by AG001",
          [("Address", "1 Elm St, Dallas TX 75201", "2 Oak St, Austin TX 78701")]),
-        ("Tier changed from gold to none by AG001: the move by AG002 was undone", [("Tier", "gold", "none")]),
+        ("Tier changed from gold to none by AG001: the move of AG002 was undone", [("Tier", "gold", "none")]),
         ("Viewed by AG001 at 2024-08-18T10:30:00Z", []),
         ("from to " * 500, None),
     ],
@@ -225,9 +240,28 @@ def test_the_next_to_end_of_each_kind_and_what_has_ended_leaves_its_list(store: 
     assert audit.totals(store)["customer"] == 2
 
 
+def test_a_list_lives_as_long_as_the_longest_lived_of_its_records_whoever_wrote_them(store: Redis) -> None:
+    now = clock.now_ms()
+    listed = [
+        keys.history("customers", "CUST001"),
+        keys.audit_list("kind", "customer"),
+        keys.audit_list("who", "AG001"),
+    ]
+    for day, minutes, longest in ((10, 5, 5), (11, 20, 20), (12, 10, 20)):
+        name = keys.customer_audit("CUST001", f"202408{day}")
+        change(lambda draft, n=name, end=now + minutes * clock.MINUTE: audit.add(draft, n, "by AG001", now, end))  # type: ignore[misc]
+        assert [store.pexpiretime(each) for each in listed] == [now + longest * clock.MINUTE] * 3
+    for day, minutes, longest in ((13, 40, 40), (14, 30, 40)):
+        name = keys.customer_audit("CUST001", f"202408{day}")
+        store.set(name, "by AG001", pxat=now + minutes * clock.MINUTE)
+        audit.note(store, name, keys.parse(name))  # type: ignore[arg-type]
+        assert [store.pexpiretime(each) for each in listed] == [now + longest * clock.MINUTE] * 3
+
+
 def test_every_record_of_a_search_is_exported_once(records: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(audit, "_LOOKED_AT", 2)
-    assert len({record.key for record in audit.every(records, Search())}) == 9
+    exported = [record.key for record in audit.every(records, Search())]
+    assert len(exported) == len(set(exported)) == 9
 
 
 class TestWhoIsNamed:

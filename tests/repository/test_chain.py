@@ -11,6 +11,7 @@ from django.core.management import call_command
 from redis import Redis
 
 from dashboard import anchors, clock, keys
+from dashboard.errors import Conflict
 from dashboard.models import Anchor
 from dashboard.repository import audit, chain
 from dashboard.repository.store import Change, change
@@ -51,7 +52,10 @@ def test_every_record_waits_from_the_moment_it_is_written_and_is_sealed_in_order
 
 
 def test_nothing_to_seal_costs_one_look(store: Redis) -> None:
+    store.config_resetstat()
     assert chain.seal(store) == 0
+    ran = {name: told["calls"] for name, told in store.info("commandstats").items() if "config" not in name}
+    assert ran == {"cmdstat_llen": 1}
     assert store.keys("*") == []
 
 
@@ -80,6 +84,7 @@ TAMPERING: dict[str, tuple[Callable[[Redis, list[str]], object], int, str]] = {
     "a link that is none": (lambda store, names: store.lset(BUCKET, 2, "{}"), 3, "missing"),
     "the end cut off": (lambda store, names: store.ltrim(BUCKET, 0, 2), 4, "head"),
     "all links gone": (lambda store, names: store.delete(BUCKET), 1, "0 links"),
+    "the head altered": (lambda store, names: store.hset(keys.chain_head(), "last", "0" * 32), 6, "head"),
     "two links exchanged": (lambda store, names: _exchange(store), 2, "altered"),
 }
 
@@ -139,6 +144,19 @@ def test_a_record_that_is_held_beyond_its_time_is_no_fault(store: Redis, sealed:
     assert chain.verify(store).holds
 
 
+def test_a_record_without_end_that_is_given_one_ends_earlier_than_it_should(store: Redis) -> None:
+    key = keys.policy_audit("auto", "100001", "20240818")
+    store.set(key, "Premium updated from 1200 to 1350 by AG001")
+    parsed = keys.parse(key)
+    assert parsed
+    audit.note(store, key, parsed)
+    seal(store)
+    assert chain.verify(store).holds
+    store.expire(key, 10 * keys.YEAR)
+    first = chain.verify(store).first
+    assert first is not None and (first.number, first.what) == (1, "the record ends earlier than it should")
+
+
 def test_the_sites_former_keys_still_tell_the_chain_from_a_forged_one(
     store: Redis, sealed: list[str], settings: object
 ) -> None:
@@ -194,7 +212,7 @@ def test_a_broken_bucket_stops_sealing_and_loses_nothing(store: Redis, sealed: l
     store.delete(BUCKET)
     store.set(BUCKET, "x")
     append()
-    with pytest.raises(Exception, match="holds a string"):
+    with pytest.raises(Conflict, match="holds a string"):
         chain.seal(store)
     assert chain.waiting(store) == 1
     assert not chain.verify(store).holds

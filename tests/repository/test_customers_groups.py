@@ -136,7 +136,7 @@ class TestUndo:
         assert stands(store) == [each for each in [before] if each]
         assert stands(store, "CUST002") == ["high_risk", "low_risk"]
         texts = [record.text for record in audit.history(store, audit.CUSTOMER, "CUST001")]
-        assert len(texts) == 2 and "by AG002: the move by AG001 was undone" in texts[0]
+        assert len(texts) == 2 and "by AG002: the move of AG001 was undone" in texts[0]
 
     def test_is_open_for_ten_minutes_once_and_never_for_the_undoing(self, store: Redis) -> None:
         move("low_risk", "")

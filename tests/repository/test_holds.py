@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 
@@ -52,9 +53,22 @@ def test_a_record_is_kept_as_it_is_and_gets_its_own_end_again(store: Redis, reco
 def test_the_lists_that_lead_to_a_record_live_as_long_as_it(store: Redis, record: str) -> None:
     hold = place("record", record)
     assert record in {each.key for each in audit.search(store, Search()).records}
-    assert all(store.pttl(name) == -1 for name in lists(store) if store.zscore(name, record) is not None)
+    standing = [name for name in lists(store) if store.zscore(name, record) is not None]
+    assert len(standing) == 3, "by thing, by kind, by person"
+    assert all(store.pttl(name) == -1 for name in standing)
     holds.release(hold, ending=0, by="SUP001")
+    assert all(store.pexpiretime(name) >= store.pexpiretime(record) for name in standing)
     assert all(store.pttl(name) > 0 for name in lists(store))
+
+
+def test_an_end_that_is_changed_at_the_very_moment_is_the_one_that_is_remembered(
+    store: Redis, record: str, meanwhile: Callable[[Callable[[], object]], None]
+) -> None:
+    later = store.pexpiretime(record) + clock.DAY
+    meanwhile(lambda: store.pexpireat(record, later))
+    hold = place("record", record)
+    assert store.pttl(record) == -1
+    assert holds.get(store, hold).ends == {record: later}
 
 
 def test_putting_it_on_and_releasing_it_are_on_record(store: Redis, record: str) -> None:

@@ -77,6 +77,13 @@ class TestLadder:
         assert until == store.pexpiretime(lock)
         assert store.pexpiretime(COUNTER) == until + 5 * clock.MINUTE, "or the next rung could not be reached"
 
+    def test_a_failure_after_the_lockout_shortens_the_counts_life_by_nothing(self, store: Redis) -> None:
+        fail(times=3)
+        end = store.pexpiretime(COUNTER)
+        serve_out(store, FIRST)
+        assert fail() is None
+        assert store.pexpiretime(COUNTER) == end
+
     def test_each_failure_beyond_the_tenth_closes_for_a_day_again(self, store: Redis) -> None:
         store.set(COUNTER, "10", ex=300)
         until = fail()
@@ -157,6 +164,23 @@ class TestBeingRight:
             lockouts.succeeded(right)
         assert (store.get(COUNTER), store.exists(FIRST)) == ("3", 1)
 
+    def test_a_failure_at_the_very_moment_is_not_forgiven_with_those_before(
+        self, store: Redis, meanwhile: Callable[[Callable[[], object]], None]
+    ) -> None:
+        right = lockouts.begin("AG001")
+        meanwhile(fail)
+        lockouts.succeeded(right)
+        assert store.get(COUNTER) == "1"
+
+    def test_an_account_that_is_closed_at_the_very_moment_stays_so(
+        self, store: Redis, meanwhile: Callable[[Callable[[], object]], None]
+    ) -> None:
+        right = lockouts.begin("AG001")
+        meanwhile(lambda: fail(times=2))
+        with pytest.raises(Closed):
+            lockouts.succeeded(right)
+        assert (store.get(COUNTER), store.exists(FIRST)) == ("3", 1)
+
     def test_a_right_password_before_a_second_step_forgives_no_wrong_codes(self, store: Redis) -> None:
         fail(times=2)
         lockouts.passed(lockouts.begin("AG001"))
@@ -228,7 +252,7 @@ class TestAddresses:
 
 class TestManyAtOnce:
     def test_of_fifty_wrong_passwords_at_once_three_are_verified(self, store: Redis) -> None:
-        verified, outcomes = fifty(signin.verified)
+        verified, outcomes = many(signin.verified)
         assert len(verified) == 3
         assert outcomes.count("wrong") == 2, "the third one is told that sign-in is closed"
         assert outcomes.count("closed") == 48
@@ -242,46 +266,61 @@ class TestManyAtOnce:
             store.incr(COUNTER)
             raise signin.WrongPassword
 
-        verified, _ = fifty(naive)
+        verified, _ = many(naive)
         assert len(verified) > 3
 
-    def test_the_right_password_among_them_never_opens_more_tries_than_it_forgives(self, store: Redis) -> None:
+    def test_the_right_password_among_them_opens_the_one_try_that_it_forgives(self, store: Redis) -> None:
+        let_in = 0
         for _ in range(20):
             store.flushall()
-            verified, outcomes = fifty(signin.verified, right=25)
-            wrong = [number for number in verified if number != 25]
-            assert len(wrong) <= 2 + 3, "at most two before the success that forgave them, three after"
-            assert outcomes.count("in") <= 1
-            assert store.pttl(COUNTER) != -1
+            right, told = lockouts.begin("AG001"), []
+
+            def succeed(right: lockouts.Attempt = right, told: list[bool] = told) -> None:
+                try:
+                    lockouts.succeeded(right)
+                    told.append(True)
+                except Closed:
+                    told.append(False)
+
+            verified, _outcomes = many(signin.verified, 40, beside=succeed)
+            assert len(verified) == (3 if told[0] else 2), "of three places it has taken the first, and gives it back"
+            assert (store.get(COUNTER), store.get(FIRST)) == ("3", "3_attempts")
+            let_in += told[0]
+        assert let_in, "or nothing was forgiven at all"
 
 
-def fifty(sign_in: Callable[..., object], right: int | None = None) -> tuple[list[int], list[str]]:
-    """Fifty attempts at once: the numbers of those that were verified, and how each ended."""
+def many(
+    sign_in: Callable[..., object], count: int = 50, *, beside: Callable[[], object] = lambda: None
+) -> tuple[list[int], list[str]]:
+    """So many wrong attempts at once, and what else happens: the numbers of those verified, and how each ended."""
     verified: list[int] = []
     outcomes: list[str] = []
-    start = threading.Barrier(50)
+    start = threading.Barrier(count + 1)
 
     def attempt(number: int) -> None:
-        def verify() -> object | None:
+        def verify() -> None:
             verified.append(number)
             time.sleep(0.02)
-            return object() if number == right else None
 
         start.wait()
         try:
             sign_in("AG001", verify)
-            outcomes.append("in")
         except signin.WrongPassword:
             outcomes.append("wrong")
         except Closed:
             outcomes.append("closed")
 
-    threads = [threading.Thread(target=attempt, args=[number]) for number in range(50)]
+    def another() -> None:
+        start.wait()
+        beside()
+
+    threads = [threading.Thread(target=attempt, args=[number]) for number in range(count)]
+    threads.append(threading.Thread(target=another))
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(outcomes) == 50
+    assert len(outcomes) == count
     return verified, outcomes
 
 

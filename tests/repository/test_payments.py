@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from decimal import Decimal
@@ -16,6 +17,7 @@ from dashboard.errors import Conflict, Invalid
 from dashboard.repository import audit, payments
 from dashboard.repository.payments import Filter
 from dashboard.repository.reindex import reconcile
+from dashboard.repository.values import moment
 
 LAST = "customer:CUST001:last_payment"
 
@@ -68,6 +70,16 @@ def test_our_numbers_never_meet_those_of_other_tools(store: Redis, customer: str
     assert store.get("audit:payment:transaction:TXN-1001") == "Customer: CUST001 | Amount: 1"
 
 
+def test_nor_one_that_is_given_at_the_very_moment(
+    store: Redis, customer: str, meanwhile: Callable[[Callable[[], object]], None]
+) -> None:
+    theirs = keys.payment_audit("TXN-1001")
+    meanwhile(lambda: store.set(theirs, "Customer: CUST009 | Amount: 1"))
+    number = pay()
+    assert number == "TXN-1002" and store.get(theirs) == "Customer: CUST009 | Amount: 1"
+    assert (store.get(keys.payment_audit(number)) or "").startswith("Customer: CUST001")
+
+
 def test_a_number_is_not_given_again_when_the_sequence_was_lost(store: Redis, customer: str) -> None:
     first = pay()
     store.delete(keys.sequence("transaction"))
@@ -106,9 +118,11 @@ def test_ten_at_once_get_ten_numbers_and_the_latest_day_stands(store: Redis, cus
 
     with ThreadPoolExecutor(10) as pool:
         for _ in range(5):
+            store.delete(LAST)
             made = list(pool.map(run, range(10)))
             assert len(set(made)) == 10
-            assert (store.get(LAST) or "") >= clock.iso(clock.now())[:10]
+            latest = moment(store.get(LAST) or "")
+            assert latest is not None and abs(clock.now() - latest) < timedelta(minutes=1), "today's, to the second"
     assert payments.listing(store, Filter()).total == len(store.keys("audit:payment:*")) == 50
 
 

@@ -59,7 +59,7 @@ def test_a_cancellation_of_a_day_to_come_changes_nothing_of_the_customers_until_
     assert contents(store, "[^da]*") == before
     plan = planned.get(store, "auto", number)
     assert plan and (plan.what, plan.reason, plan.by, plan.refused) == ("cancellation", "sold", "AG001", "")
-    assert service.carry_out(store) == 0, "its day has not come"
+    assert service.carry_out(store) == on_its_day(store, days=8) == 0, "its day has not come"
     assert policy(store, number).status == "ACTIVE"
 
 
@@ -137,6 +137,47 @@ def test_without_an_end_of_the_term_nothing_is_planned(store: Redis, number: str
 def test_the_same_form_twice_plans_once(store: Redis, number: str) -> None:
     assert cancel(store, number, token="f" * 40) == cancel(store, number, token="f" * 40)
     assert len(audit.history(store, audit.POLICY, "auto", number)) == 2, "its making, and the plan"
+
+
+class TestAtTheVeryMoment:
+    def test_of_two_plans_the_first_stands(
+        self, store: Redis, number: str, meanwhile: Callable[[Callable[[], object]], None]
+    ) -> None:
+        meanwhile(lambda: endorse(store, number, premium="1350"))
+        with pytest.raises(Conflict, match="an endorsement planned"):
+            cancel(store, number)
+        plan = planned.get(store, "auto", number)
+        assert plan and plan.what == "endorsement"
+
+    def test_of_two_who_withdraw_it_one_does(
+        self, store: Redis, number: str, meanwhile: Callable[[Callable[[], object]], None]
+    ) -> None:
+        cancel(store, number)
+        meanwhile(lambda: planned.withdraw("auto", number, by="SUP001"))
+        with pytest.raises(NotFound):
+            planned.withdraw("auto", number, by="AG001")
+        texts = [record.text for record in audit.history(store, audit.POLICY, "auto", number)]
+        assert sum("was withdrawn" in text for text in texts) == 1
+
+    def test_what_was_withdrawn_is_not_kept_as_impossible(
+        self, store: Redis, number: str, meanwhile: Callable[[Callable[[], object]], None]
+    ) -> None:
+        cancel(store, number)
+        plan = planned.get(store, "auto", number)
+        assert plan
+        meanwhile(lambda: planned.withdraw("auto", number, by="AG001"))
+        for _ in range(2):  # withdrawn while that is kept, and before
+            planned.refuse(plan, "it is lapsed")
+            assert planned.get(store, "auto", number) is None
+
+    def test_nor_is_another_plan_than_the_one_that_was_tried(self, store: Redis, number: str) -> None:
+        cancel(store, number)
+        tried = planned.get(store, "auto", number)
+        assert tried
+        planned.withdraw("auto", number, by="AG001")
+        endorse(store, number, premium="1350")
+        planned.refuse(tried, "it is lapsed")
+        assert [(plan.what, plan.refused) for plan in planned.upcoming(store)] == [("endorsement", "")]
 
 
 @pytest.mark.parametrize("written", ["x", "[]", '{"what": "dance"}', "[" * 100_000])

@@ -81,6 +81,26 @@ def test_there_is_one_review_of_a_policy_at_a_time(store: Redis, policy: str) ->
         begin("auto:999")
 
 
+def test_of_two_who_begin_one_at_the_very_moment_the_first_has_begun_it(
+    store: Redis, policy: str, meanwhile: Callable[[Callable[[], object]], None]
+) -> None:
+    meanwhile(lambda: reviews.begin(*policy.split(":"), "Seen first", by="SUP002"))
+    with pytest.raises(Conflict, match="already"):
+        begin(policy)
+    assert reviews.get(store, *policy.split(":")).by == "SUP002"
+    texts = [record.text for record in audit.history(store, audit.POLICY, *policy.split(":"))]
+    assert sum(text.startswith("Review opened") for text in texts) == 1
+
+
+def test_one_that_another_tool_wrote_anew_since_it_was_looked_at_is_not_decided(store: Redis) -> None:
+    plain(store)
+    looked_at = reviews.get(store, "auto", "100001")
+    store.set(NAME, "Pending: another matter", ex=2_592_000)
+    with pytest.raises(Conflict, match="another than it was"):
+        decide(looked_at)
+    assert store.get(NAME) == "Pending: another matter"
+
+
 def test_a_week_before_its_end_it_is_escalated_and_a_day_before_pressing(store: Redis) -> None:
     for number, days in ((1, 20), (2, 6), (3, 0.5)):
         store.set(keys.compliance_review("auto", str(number)), "Pending", px=int(days * clock.DAY))
@@ -140,6 +160,8 @@ class TestNoneIsLost:
             assert staged(store, "pending") == ["auto:100001"]
             assert store.type("dash:review:auto:100001") == "hash"
         reviews.listing(store, reviews.STAGES)
+        plain(store)
+        assert staged(store, "pending") == ["auto:100001"], "whatever stood there before"
 
 
 def test_a_review_under_hold_is_not_decided(store: Redis, policy: str) -> None:

@@ -161,6 +161,33 @@ class TestAtTheVeryMoment:
         at_once([naive, naive])
         assert store.get(name) == "1"
 
+    def test_one_that_is_ended_while_rights_are_written_that_it_had_none_of_stays_ended(
+        self, store: Redis, deadline: int, meanwhile: Callable[[Callable[[], object]], None]
+    ) -> None:
+        store.delete("session:agent:AG001:branch_access")
+        meanwhile(lambda: sessions.revoke([MEMBER], by="ADM001"))
+        with pytest.raises(Expired):
+            restrict(store, branch_access=["dallas"])
+        assert workstation_keys_left(store) == []
+
+    def test_what_another_tool_writes_while_rights_are_written_is_not_overwritten(
+        self, store: Redis, deadline: int, meanwhile: Callable[[Callable[[], object]], None]
+    ) -> None:
+        name = "session:agent:AG001:permissions"
+        meanwhile(lambda: store.set(name, "create_quotes", keepttl=True))
+        with pytest.raises(Conflict):
+            restrict(store, permissions=["view_customer_data"])
+        assert store.get(name) == "create_quotes"
+
+    def test_one_that_is_ended_while_its_first_call_is_counted_stays_ended(
+        self, store: Redis, deadline: int, meanwhile: Callable[[Callable[[], object]], None]
+    ) -> None:
+        store.delete("session:agent:AG001:customer_calls_today")
+        meanwhile(lambda: sessions.revoke([MEMBER], by="ADM001"))
+        with pytest.raises(Expired):
+            sessions.log_call("AG001", "CUST001")
+        assert workstation_keys_left(store) == []
+
     def test_a_session_that_is_ended_meanwhile_is_never_brought_back(self, store: Redis) -> None:
         revived = 0
         for _ in range(60):

@@ -219,7 +219,9 @@ class TestTheLadder:
         device = with_authenticator()
         client = first_step()
         monkeypatch.setattr(lockouts, "ADDRESS_LIMIT", 0)
-        assert CLOSED in client.post("/login/code/", {"code": app(device)}).content
+        answer = client.post("/login/code/", {"code": app(device)})
+        assert b"Too many attempts came from this network address" in answer.content
+        assert not is_in(client)
 
 
 class TestBetweenTheSteps:
