@@ -226,6 +226,33 @@ def test_trap_2_an_identifier_is_never_a_reserved_word() -> None:
             build()
 
 
+@pytest.mark.parametrize(
+    ("key", "session", "is_one"),
+    [
+        ("session:customer:CUST001:portal", "customer:CUST001:portal", True),
+        ("session:customer:CUST001:device", "customer:CUST001:portal", False),
+        ("session:customer:CUST001:activity_level", "customer:CUST001:portal", False),
+        ("session:agent:AG001:workstation", "agent:AG001:workstation", True),
+        ("session:agent:AG001:quotes_today", "agent:AG001:workstation", False),
+        ("session:mobile:CUST001:device123", "mobile:CUST001:device123", True),
+        ("session:tablet:CUST001:portal", "tablet:CUST001:portal", True),
+    ],
+)
+def test_trap_5_portal_workstation_and_devices_are_sessions_and_the_rest_are_attributes_of_one(
+    key: str, session: str, is_one: bool
+) -> None:
+    parsed = keys.parse(key)
+    assert parsed is not None
+    assert parsed.subject == session
+    assert (parsed.family in (keys.portal, keys.workstation, keys.device_session)) is is_one
+
+
+@pytest.mark.parametrize("role", ["desktop", "supervisor", "portal", ""])
+def test_trap_5_no_other_word_stands_in_the_second_place(role: str) -> None:
+    assert keys.parse(f"session:{role}:CUST001:portal") is None
+    assert keys.parse(f"session:{role}:CUST001:device123") is None
+
+
 def test_trap_4_a_quote_is_named_by_product_and_number() -> None:
     auto, life = keys.parse("quote:auto:Q001"), keys.parse("quote:life:Q001")
     assert auto is not None

@@ -262,6 +262,8 @@ class TestEnding:
 
 
 class TestSeveralAtOnce:
+    """Trap 21: the customer's one key tells of the latest, and each is kept."""
+
     def test_each_is_listed_used_and_ended_by_itself(self, store: Redis) -> None:
         first, second = opened(), opened(device="Safari 17|macOS")
         assert store.get("session:customer:CUST001:device") == "Safari 17|macOS", (

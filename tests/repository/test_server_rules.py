@@ -75,6 +75,7 @@ def test_a_setting_that_is_unfit_is_named(own: Redis, name: str, settings: dict[
      ("appendfsync", "everysec", "appendfsync")],
 )  # fmt: skip
 def test_the_start_says_what_is_wrong_with_the_set_up(own: Redis, setting: str, value: str, word: str) -> None:
+    """Trap 31: eviction and persistence are looked at before anybody relies on them."""
     own.config_set(setting, value)
     (warning,) = server_rules.at_start(own)
     assert word in warning and " Set " in warning
