@@ -93,7 +93,7 @@ LIFETIMES = {
 
 @pytest.fixture
 def agents(db: None, store: Redis) -> None:
-    accounts.create_demo(cast.PASSWORD)
+    cast.accounts_made()
     accounts.sync_directory()
 
 

@@ -16,7 +16,7 @@ from django.test import Client
 from django.urls import resolve
 from redis import Redis
 
-from dashboard import accounts, api_clients
+from dashboard import api_clients
 from dashboard.api import openapi
 from dashboard.api.operations import BASE
 from tests import cast
@@ -104,7 +104,7 @@ def portal(caller: Callable[..., Caller]) -> Caller:
 
 @pytest.fixture
 def staff(db: None, store: Redis) -> None:
-    accounts.create_demo(cast.PASSWORD)
+    cast.accounts_made()
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from tests import cast
 @pytest.fixture
 def demo(db: None, store: Redis) -> None:
     """The five accounts, their branches in the store."""
-    accounts.create_demo(cast.PASSWORD)
+    cast.accounts_made()
     accounts.sync_directory()
 
 

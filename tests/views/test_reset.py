@@ -14,7 +14,7 @@ from django.db import connection
 from django.test import Client
 from redis import Redis
 
-from dashboard import accounts, keys, letters, passwords
+from dashboard import keys, letters, passwords
 from dashboard.repository import audit, codes, lockouts, security, sessions
 from tests import cast
 from tests.views.test_second_factor import first_step, together, with_authenticator
@@ -328,7 +328,7 @@ class TestTheLink:
 
 @pytest.mark.django_db(transaction=True)
 def test_of_five_who_bring_the_same_token_at_once_one_changes_the_password(store: Redis, at_once: None) -> None:
-    accounts.create_demo(cast.PASSWORD)
+    cast.accounts_made()
     ask()
     clients = [opened() for _ in range(5)]
     numbers = iter(range(5))

@@ -20,7 +20,7 @@ from django_otp.plugins.otp_static.models import StaticToken
 from django_otp.plugins.otp_totp.models import TOTPDevice
 from redis import Redis
 
-from dashboard import accounts, clock, keys, letters, second_factor, signin
+from dashboard import clock, keys, letters, second_factor, signin
 from dashboard.models import Staff
 from dashboard.repository import audit, codes, lockouts, security
 from tests import cast
@@ -500,7 +500,7 @@ class TestWhereItIsRequired:
     def test_who_becomes_an_admin_while_signed_in_without_one_is_out(
         self, agent_client: Client, required: None
     ) -> None:
-        accounts.create_demo(cast.PASSWORD)
+        cast.accounts_made()
         user().groups.set(user(cast.ADMIN).groups.all())
         assert agent_client.get("/sessions/").status_code == 302
         assert agent_client.get("/quotes/").status_code == 302
@@ -543,7 +543,7 @@ class TestOnRecord:
 class TestManyAtOnce:
     @pytest.fixture(autouse=True)
     def people(self, store: Redis) -> None:
-        accounts.create_demo(cast.PASSWORD)
+        cast.accounts_made()
 
     @pytest.fixture(autouse=True)
     def _no_recovery(self) -> Iterator[None]:

@@ -108,7 +108,7 @@ class TestMaking:
         browser = Client()
         choose = browser.get(link[1], follow=True)
         browser.post(choose.request["PATH_INFO"], dict.fromkeys(("new_password", "new_password_again"), cast.PASSWORD))
-        assert cast.signed_in("AG007").get("/quotes/").status_code == 200
+        assert cast.comes_in("AG007")
         made = staff.get("AG007")
         assert (made.branch, made.branches, made.products) == ("austin", ("dallas", "fort_worth"), ("auto", "home"))
 
@@ -223,7 +223,7 @@ class TestClosing:
         assert agent_client.get("/quotes/")["Location"].startswith("/login/")
         assert "Open account again" in shown(admin_client, "/security/AG001/")
         admin_client.post("/staff/AG001/reopen/")
-        assert cast.signed_in("AG001").get("/quotes/").status_code == 200
+        assert cast.comes_in("AG001")
 
     def test_ones_own_is_refused(self, admin_client: Client) -> None:
         response = admin_client.post("/staff/ADM001/close/", follow=True)
