@@ -5,11 +5,11 @@ from __future__ import annotations
 from a2wsgi import WSGIMiddleware
 from django.conf import settings
 
-from dashboard import probes
+from dashboard import intake, probes
 from dashboard.live import stream
 from insurance_site.wsgi import application as wsgi_application
 
-pages = WSGIMiddleware(wsgi_application, workers=settings.PAGE_THREADS)
+pages = intake.whole(WSGIMiddleware(wsgi_application, workers=settings.PAGE_THREADS))  # type: ignore[arg-type]
 
 
 async def application(scope: stream.Scope, receive: stream.Receive, send: stream.Send) -> None:
@@ -20,4 +20,4 @@ async def application(scope: stream.Scope, receive: stream.Receive, send: stream
     elif scope["type"] == "http" and scope["path"] in probes.PATHS:
         await probes.app(scope, receive, send)
     else:
-        await pages(scope, receive, send)  # type: ignore[arg-type]
+        await pages(scope, receive, send)
