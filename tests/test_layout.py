@@ -196,6 +196,14 @@ def test_a_template_escapes_whatever_it_shows(path: Path) -> None:
     assert not re.search(r"\|\s*safe\b|safeseq|autoescape off", path.read_text())
 
 
+@pytest.mark.parametrize(
+    "path", [path for path in TEMPLATES if path.name == "_regions.html"], ids=lambda path: path.parent.name
+)
+def test_what_is_rendered_once_for_many_holds_no_ones_own_token(path: Path) -> None:
+    """Regions may be shared: one's CSRF token would be shown to others, whose forms it would break."""
+    assert not re.search(r"csrf_token|form_token|parts/(token|me|saved)\.html", path.read_text())
+
+
 def without_values(tag: str) -> str:
     """A tag with template code and quoted values taken out, so that only names of attributes are left."""
     return re.sub(r"\"[^\"]*\"|'[^']*'", '""', re.sub(r"{%.*?%}|{{.*?}}", " ", tag, flags=re.DOTALL))

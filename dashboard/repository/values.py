@@ -18,7 +18,7 @@ T = TypeVar("T")
 LONGEST = 2_000
 """Characters of one value that are shown; a longer one is cut and named as a problem."""
 
-_INVISIBLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u202a-\u202e\u2066-\u2069]")
+_INVISIBLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 _DELIMITERS = re.compile(r"[|\x00-\x1f\x7f]")
 _AMOUNT = re.compile(r"-?\d{1,15}(?:\.\d{1,6})?")
 

@@ -147,6 +147,10 @@ def _lines(header: Sequence[str], rows: Iterable[Sequence[object]]) -> Iterator[
         yield writer.writerow([_cell(value) for value in row])
 
 
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+"""What a formula may begin with; spreadsheets take the wide forms for the others."""
+
+
 class _Echo:
     """A file that gives back what is written to it."""
 
@@ -162,7 +166,7 @@ def _cell(value: object) -> str:
     if isinstance(value, datetime):
         return value.astimezone(clock.zone()).isoformat(timespec="seconds")
     text = str(value)
-    return f"'{text}" if text[:1] in "=+-@\t\r" else text
+    return f"'{text}" if text.startswith(FORMULA) else text
 
 
 # -- addresses, chips and pages of lists

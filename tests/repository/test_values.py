@@ -56,6 +56,16 @@ def test_amounts_are_written_as_the_customers_tools_write_them() -> None:
     assert [values.dollars(Decimal(text)) for text in ("1200", "950.5", "0")] == ["$1,200", "$950.50", "$0"]
 
 
+@pytest.mark.parametrize("mark", "\x00\x1b\x7f\x85\x9b\u061c\u200e\u200f\u2028\u202a\u202e\u2066\u2069")
+def test_what_controls_or_turns_a_text_around_is_made_visible(mark: str) -> None:
+    assert values.readable(f"one{mark}two") == f"one\\u{ord(mark):04x}two"
+
+
+@pytest.mark.parametrize("text", ["Zoë Straße", "דנה", "line\nline\tcell", "👩‍👧"])
+def test_what_people_write_stays_as_it_is(text: str) -> None:
+    assert values.readable(text) == text
+
+
 def test_days_and_moments_are_read_with_and_without_zone() -> None:
     assert values.day("2024-01-15") == values.day(" 2024-01-15T10:30:00Z") == date(2024, 1, 15)
     moment = datetime(2024, 8, 18, 10, 30, tzinfo=UTC)

@@ -1,10 +1,11 @@
-"""Whatever another tool writes into any key of the customer's: every page still answers, shows it as text, and sends no
-formula into a spreadsheet.
+"""Whatever another tool writes into any key of the customer's: every page still answers, shows it as text that can be seen,
+and sends no formula into a spreadsheet.
 """
 
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Callable, Iterator
 from io import StringIO
 
@@ -32,6 +33,7 @@ HOSTILE: dict[str, bytes] = {
     "numbers out of range": b"9" * 400,
     "nothing": b"",
 }
+INVISIBLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 WHOLE = ("/edit/", "/endorse/")
 """Forms that hold a value whole: one that was cut would be stored so."""
 QUICK = ("script", "formula", "long", "bad UTF-8")
@@ -97,6 +99,8 @@ def faults(store: Redis) -> dict[str, str]:
                 found[f"{role} {path}"] = "as it is"
             elif "csv" in kind and (cells := formulas(content)):
                 found[f"{role} {path}"] = cells[0]
+            elif kind.startswith("text/") and (seen := INVISIBLE.search(content.decode())):
+                found[f"{role} {path}"] = f"U+{ord(seen[0]):04X}"
             elif len(content) > 500_000 and not path.endswith(WHOLE):
                 found[f"{role} {path}"] = f"{len(content):,} bytes"
     return found
@@ -104,7 +108,7 @@ def faults(store: Redis) -> dict[str, str]:
 
 def formulas(content: bytes) -> list[str]:
     rows = csv.reader(StringIO(content.decode()))
-    return [cell for row in rows for cell in row if cell[:1] in ("=", "+", "@") or cell.startswith("-=")]
+    return [cell for row in rows for cell in row if cell[:1] in ("=", "+", "@") or cell.startswith("-=") or cell == "'"]
 
 
 @pytest.mark.parametrize("kind", QUICK)

@@ -14,6 +14,7 @@ from redis import Redis
 
 from dashboard import keys
 from dashboard.repository import audit, sessions
+from dashboard.views import web
 from tests import cast
 
 AGENT, PORTAL, MOBILE = "agent:AG001:workstation", "customer:CUST001:portal", "mobile:CUST001:device123"
@@ -116,7 +117,12 @@ class TestCsv:
         found = self.rows(admin_client, "kind=mobile")
         assert [row["Person"] for row in found] == made
         assert found[0]["Device"] == "'=HYPERLINK(1)"
+        assert found[0]["Permissions"] == "", "what is empty is no formula"
         assert self.rows(admin_client, "kind=tablet") == []
+
+    @pytest.mark.parametrize("begins", ["=", "+", "-", "@", "\t", "\r", "\n", "＝", "＠"])
+    def test_whatever_a_formula_may_begin_with_is_made_text(self, begins: str) -> None:
+        assert web._cell(f"{begins}1+1") == f"'{begins}1+1"
 
     def test_tells_each_fact_and_never_the_secret(self, admin_client: Client, store: Redis, customer: None) -> None:
         (row,) = self.rows(admin_client, "kind=portal&person=CUST001")
