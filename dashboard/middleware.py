@@ -79,6 +79,8 @@ class DomainErrors:
         self.get_response: GetResponse = getattr(get_response, "__wrapped__", get_response)
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
+        if request.path.startswith("//"):  # in a link or a form it would be the address of another host
+            return redirect("/" + request.get_full_path().lstrip("/"))
         try:
             return self.get_response(request)
         except Exception as error:

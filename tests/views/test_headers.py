@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -65,6 +66,14 @@ def test_no_form_leads_elsewhere(agent_client: Client, target: str) -> None:
     for path in ("/theme/", "/quotes/auto/Q404/withdraw/", "/logout/"):
         answer = agent_client.post(path, {"next": target}, headers={"referer": target})
         assert "evil" not in answer.headers.get("Location", "")
+
+
+@pytest.mark.parametrize("path", ["//evil.example/", "///evil.example/x/", "//\\evil.example/"])
+def test_no_address_is_taken_for_another_hosts(supervisor_client: Client, path: str) -> None:
+    """A page shows its own address, in its forms and where it is to be tried again."""
+    answer = supervisor_client.get("/", {"q": "1"}, PATH_INFO=path)
+    assert answer.status_code == 302
+    assert re.match(r"/(%5C)?evil\.example/.*\?q=1$", answer.headers["Location"])
 
 
 def test_a_form_of_another_site_is_refused(demo: None) -> None:
