@@ -22,8 +22,9 @@ _CHANGED = "the password was changed"
 
 
 def change(request: HttpRequest, user: Any, password: str) -> None:
-    """A new password; every session of the person ends, but this one."""
+    """A new password; every session of the person ends, but this one, and every link and code that is on its way."""
     _set(user, password)
+    codes.end_all(security.account_of(user.get_username()))
     signin.keep(request, user)
     person = accounts.person_of(user)
     sessions.end_all(person, person, _CHANGED, but=[sessions.member_of(person)])
@@ -56,6 +57,7 @@ def reset(request: HttpRequest, account: str, token: str, password: str) -> bool
     if user is None or not resets(account, token) or not codes.redeem("reset", account, token):
         return False
     _set(user, password)
+    codes.end_all(account)
     person = accounts.person_of(user)
     sessions.end_all(person, person, _CHANGED)
     lifting.lift([f"lock:{account}", f"failures:{account}"], by=person)

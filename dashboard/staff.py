@@ -28,7 +28,7 @@ from dashboard import accounts, keys, redis, second_factor
 from dashboard.errors import Conflict, Forbidden, Invalid, NotFound
 from dashboard.models import Staff
 from dashboard.permissions import ROLES, Role
-from dashboard.repository import audit, customers, security, sessions, store
+from dashboard.repository import audit, codes, customers, security, sessions, store
 from dashboard.repository.index import Cursor, Page
 from dashboard.repository.store import Change
 from dashboard.second_factor import Factors
@@ -262,6 +262,8 @@ def edit(person: str, facts: Facts, *, seen: str, by: str, token: str | None = N
     if replace(before, **vars(facts)) == before:
         return before
     _change(write, by=by, token=token)
+    if before.email != facts.email:
+        codes.end_all(security.account_of(before.username))  # what is on its way goes to the former address
     if any(getattr(before, right) != getattr(facts, right) for right in _RIGHTS):
         _end_sessions(before.id, by, "the account's rights were changed")
     return before
@@ -284,6 +286,7 @@ def close(person: str, *, by: str, token: str | None = None) -> None:
         return before.id, f"Account closed by {by}"
 
     _change(write, by=by, token=token)
+    codes.end_all(security.account_of(get(person).username))
     _end_sessions(get(person).id, by, "the account was closed")
 
 

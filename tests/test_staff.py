@@ -19,7 +19,7 @@ from redis import Redis
 from dashboard import accounts, keys, redis, staff
 from dashboard.errors import Conflict, Forbidden, Invalid, NotFound, StoreDown
 from dashboard.models import Staff
-from dashboard.repository import audit, customers, sessions
+from dashboard.repository import audit, codes, customers, sessions
 from dashboard.repository.index import Page
 from dashboard.staff import Account, Facts, Filter
 from tests import cast
@@ -193,6 +193,13 @@ class TestChanging:
         self.edit("AG001", first="Dina", email="dina@example.com")
         assert len(sessions.of_person(office, "AG001")) == 1
 
+    def test_with_another_address_what_went_to_the_former_one_holds_no_longer(self, office: Redis) -> None:
+        token = codes.issue("reset", "AG001")
+        self.edit("AG001", first="Dina")
+        assert codes.holds(office, "reset", "AG001", token)
+        self.edit("AG001", email="dina@example.com")
+        assert not codes.holds(office, "reset", "AG001", token)
+
     def test_another_role_is_the_accounts(self, office: Redis) -> None:
         self.edit("AG001", role="supervisor")
         assert accounts.role_of(get_user_model().objects.get(username="AG001")) == "supervisor"
@@ -226,6 +233,12 @@ class TestClosing:
         assert sessions.of_person(office, "AG001") == []
         assert "Account closed by ADM001" in told(office, "AG001")
         assert not cast.comes_in("AG001")
+
+    def test_a_link_that_was_on_its_way_does_not_wait_for_it_to_be_opened(self, office: Redis) -> None:
+        token = codes.issue("reset", "AG001")
+        staff.close("AG001", by="ADM001")
+        staff.reopen("AG001", by="ADM001")
+        assert not codes.holds(office, "reset", "AG001", token)
 
     def test_it_can_be_opened_again(self, office: Redis) -> None:
         staff.close("AG001", by="ADM001")

@@ -136,6 +136,18 @@ def holds(client: Redis, kind: Secret, account: str, secret: str) -> bool:
     return _one_is(kind, account, secret, read_strings(client, _outstanding(client, kind, account)))
 
 
+def end_all(account: str) -> None:
+    """End what the account was sent and has not used: a link to a new password must not outlive the password that it
+    was to replace. Eight round trips.
+    """
+
+    def action(draft: Change) -> None:
+        for kind in _FAMILY:
+            _drop(draft, kind, account)
+
+    change(action)
+
+
 # -- what is outstanding
 
 

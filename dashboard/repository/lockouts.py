@@ -14,6 +14,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Literal
 
 from redis import Redis
@@ -143,9 +144,20 @@ def forgive_address(address: str, purpose: Purpose = "sign-in") -> None:
 
 
 def _count_address(address: str, purpose: Purpose, by: int) -> tuple[int, int]:
-    told = f"{purpose}|{address}".encode(errors="replace")
+    told = f"{purpose}|{_network(address)}".encode(errors="replace")
     name = keys.address_failures(hashlib.sha256(told).hexdigest()[:32])
     return count(name, clock.now_ms() + ADDRESS_WINDOW, by)
+
+
+def _network(address: str) -> str:
+    """What counts as one address: of IPv6 a network of /64, for who has one address of it has all 2^64."""
+    try:
+        found = ip_address(address)
+    except ValueError:
+        return address
+    if isinstance(found, IPv4Address):
+        return str(found)
+    return str(found.ipv4_mapped or IPv6Address(int(found) >> 64 << 64))
 
 
 # -- the ladder

@@ -239,6 +239,21 @@ class TestAddresses:
         assert 0 < store.pttl(name) <= lockouts.ADDRESS_WINDOW
         assert "192.0.2.7" not in name
 
+    @pytest.mark.parametrize(
+        ("one", "other", "is_one"),
+        [
+            ("2001:db8:0:7::1", "2001:db8:0:7:ffff:ffff:ffff:ffff", True),
+            ("2001:db8:0:7::1", "2001:db8:0:8::1", False),
+            ("192.0.2.7", "::ffff:192.0.2.7", True),
+            ("::ffff:192.0.2.7", "::ffff:192.0.2.8", False),
+            ("192.0.2.7", "192.0.2.8", False),
+        ],
+    )
+    def test_who_has_a_network_of_ipv6_has_one_address(self, store: Redis, one: str, other: str, is_one: bool) -> None:
+        lockouts.from_address(one)
+        lockouts.from_address(other)
+        assert len(store.keys("dash:address:*")) == (1 if is_one else 2)
+
     @pytest.mark.parametrize("value", ["x", ["a", "list"]])
     def test_a_broken_count_begins_anew(self, store: Redis, value: object) -> None:
         lockouts.from_address("192.0.2.7")

@@ -14,7 +14,7 @@ from redis import Redis
 
 from dashboard import keys, second_factor
 from dashboard.models import Staff
-from dashboard.repository import audit, lockouts, sessions
+from dashboard.repository import audit, codes, lockouts, sessions
 from tests import cast
 from tests.views.test_second_factor import app, user, with_authenticator, wrong
 
@@ -162,6 +162,14 @@ class TestPassword:
         change(agent_client)
         assert [session.kind for session in sessions.of_person(store, "AG001")] == ["workstation"]
         assert len(sessions.of_person(store, "AG002")) == 1
+
+    def test_links_and_codes_that_are_on_their_way_hold_no_longer(self, agent_client: Client, store: Redis) -> None:
+        token, code = codes.issue("reset", "AG001"), codes.issue("code", "AG001")
+        others = codes.issue("reset", "AG002")
+        change(agent_client)
+        assert not codes.holds(store, "reset", "AG001", token)
+        assert not codes.redeem("code", "AG001", code)
+        assert codes.holds(store, "reset", "AG002", others)
 
     @pytest.mark.parametrize(
         ("new", "again", "told"),
