@@ -15,6 +15,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 CANDIDATES := $(or $(PYTHON),python3.13 python3.12 python3.11 python3.14 python3 python)
 RIGHT_AGE := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))
 SLOW := "(browser or fault) and not long"
+SLOW_TESTS = $(or $(TESTS),tests/browser $$(grep -rl mark.fault tests --include="*.py"))
 TEMPLATES = $$(find templates dashboard -name '*.html')
 
 run: $(VENV)/runtime
@@ -22,7 +23,7 @@ run: $(VENV)/runtime
 
 test: lint
 	@$(BIN)/python -m pytest -q -n auto --maxprocesses 4 --dist worksteal -m "not (long or browser or fault)" $(TESTS) || [ $$? -eq 5 ]
-	@$(BIN)/python -m pytest -q -n auto --maxprocesses 2 --dist worksteal -m $(SLOW) $(TESTS) || [ $$? -eq 5 ]
+	@$(BIN)/python -m pytest -q -n 3 --dist worksteal -m $(SLOW) $(SLOW_TESTS) || [ $$? -eq 5 ]
 
 long: $(VENV)/tests
 	@$(BIN)/python -m pytest -q -m long $(TESTS)

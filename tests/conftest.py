@@ -16,7 +16,6 @@ from redis import Redis
 
 from dashboard.redis import EmbeddedServer, client
 from dashboard.repository import store as writing
-from tests.processes import Dashboard
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
@@ -59,14 +58,6 @@ def meanwhile(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], object]
         monkeypatch.setattr(writing, "_execute", late)
 
     return lie_in_wait
-
-
-@pytest.fixture(scope="session")
-def serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dashboard]:
-    """The real thing, `manage.py serve` with the sample book, once for all tests of this process that look on."""
-    dashboard = Dashboard(tmp_path_factory.mktemp("serving")).start_and_wait()
-    yield dashboard
-    dashboard.stop()
 
 
 def browser_path() -> Path | None:

@@ -320,6 +320,7 @@ def test_agents_grow_with_the_book(store: Redis) -> None:
     assert all(agent.branch in agent.branches and agent.products for agent in many)
 
 
+@pytest.mark.long
 def test_memory_does_not_grow_with_the_book(store: Redis) -> None:
     """Peaks of what Python holds, of books of 2 and of 8 batches."""
     assert _peak(store, 4_500, seed=2) < 1.5 * _peak(store, 1_200, seed=1)

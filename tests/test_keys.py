@@ -351,7 +351,7 @@ def slot_of(family: Family, slot: str) -> st.SearchStrategy[str]:
 
 
 @pytest.mark.parametrize("name", keys.CATALOGUE)
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(data=st.data())
 def test_no_family_takes_a_part_that_must_not_stand_in_a_key_name(name: str, data: st.DataObject) -> None:
     family = keys.CATALOGUE[name]
@@ -369,7 +369,7 @@ def test_no_family_takes_a_part_that_must_not_stand_in_a_key_name(name: str, dat
 
 
 @pytest.mark.parametrize("name", keys.CATALOGUE)
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(data=st.data())
 def test_a_key_that_was_built_is_parsed_back_to_its_parts(name: str, data: st.DataObject) -> None:
     family = keys.CATALOGUE[name]

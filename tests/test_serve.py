@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import json
 import os
 import signal
 import socket
@@ -19,6 +20,7 @@ from django.conf import settings
 from dashboard.redis import EmbeddedServer, answers, connect, socket_url
 from tests.processes import READY, Dashboard
 
+pytestmark = pytest.mark.fault
 WARM_START_SECONDS = 3.0
 
 
@@ -44,13 +46,18 @@ def dashboard_of(tmp_path: Path) -> Iterator[Callable[..., Dashboard]]:
         dashboard.stop()
 
 
-def status(dashboard: Dashboard, path: str = "/login/") -> int:
+def answer(dashboard: Dashboard, path: str, **headers: str) -> tuple[int, str]:
     connection = http.client.HTTPConnection("127.0.0.1", dashboard.port, timeout=10)
     try:
-        connection.request("GET", path)
-        return connection.getresponse().status
+        connection.request("GET", path, headers=headers)
+        response = connection.getresponse()
+        return response.status, response.read().decode()
     finally:
         connection.close()
+
+
+def status(dashboard: Dashboard, path: str = "/login/") -> int:
+    return answer(dashboard, path)[0]
 
 
 def children(dashboard: Dashboard) -> set[int]:
@@ -251,7 +258,6 @@ def test_ctrl_c_while_starting_leaves_nothing_behind(dashboard_of: Callable[...,
     assert dashboard_of().start_and_wait().store.exists("policy:auto:100001:premium")
 
 
-@pytest.mark.fault
 def test_workers_end_when_the_parent_is_killed_and_the_next_start_takes_over(
     dashboard_of: Callable[..., Dashboard],
 ) -> None:
@@ -268,10 +274,33 @@ def test_workers_end_when_the_parent_is_killed_and_the_next_start_takes_over(
     assert again.store.get("kept") == "yes"
 
 
+# -- what machines ask
+
+
+def test_every_worker_answers_for_all(started: Dashboard) -> None:
+    def logins() -> float:
+        said, body = answer(started, "/prometheus")
+        assert said == 200
+        found = [line for line in body.splitlines() if 'route="login"' in line and "requests_total" in line]
+        return sum(float(line.rpartition(" ")[2]) for line in found)
+
+    before = logins()
+    for _ in range(30):  # each on a connection of its own, so that both workers get some
+        assert status(started) == 200
+    # However often it is asked, and whoever is: had one worker answered for itself, some of these would differ.
+    assert {logins() for _ in range(12)} == {before + 30}
+
+
+def test_it_is_alive_and_ready_whatever_host_is_asked_for(started: Dashboard) -> None:
+    assert answer(started, "/healthz", Host="10.0.0.7:8000") == (200, "ok\n")
+    said, body = answer(started, "/readyz", Host="10.0.0.7:8000")
+    assert said == 200
+    assert json.loads(body) == {"ready": True, "store": "ok", "writes": "ok", "follower": "ok", "accounts": "ok"}
+
+
 # -- keeping it running
 
 
-@pytest.mark.fault
 def test_a_killed_store_is_started_again_with_its_data(started: Dashboard) -> None:
     started.store.set("kept", "yes")
     (store,) = commands(started, "valkey-server")
@@ -282,7 +311,6 @@ def test_a_killed_store_is_started_again_with_its_data(started: Dashboard) -> No
     assert status(started) == 200
 
 
-@pytest.mark.fault
 def test_a_killed_worker_is_started_again(started: Dashboard) -> None:
     before = commands(started, "dashboard.worker")
     os.kill(before[0], signal.SIGKILL)

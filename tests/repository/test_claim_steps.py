@@ -27,7 +27,7 @@ from tests.repository.test_claims import (
 
 AUTHORITY = Decimal(5000)
 EVERYTHING = Scope()
-ROUNDS = [pytest.param(60, id="quick"), pytest.param(500, id="long", marks=pytest.mark.long)]
+ROUNDS = [pytest.param(25, id="quick"), pytest.param(500, id="long", marks=pytest.mark.long)]
 
 
 def stage_of(store: Redis, number: str) -> str:

@@ -657,7 +657,12 @@ def decisions(store: Redis, number: str) -> int:
     return len([each for each in history if each.text.startswith(("Approved", "Denied"))])
 
 
-ROUNDS = [pytest.param(100, id="quick"), pytest.param(1_000, id="long", marks=pytest.mark.long)]
+def rounds_of(quick: int, long: int) -> list[Any]:
+    """How often a race is run, in the suite and in its long form."""
+    return [pytest.param(quick, id="quick"), pytest.param(long, id="long", marks=pytest.mark.long)]
+
+
+ROUNDS = rounds_of(30, 1_000)
 
 
 @pytest.mark.parametrize("rounds", ROUNDS)
@@ -693,7 +698,7 @@ def test_an_approval_and_a_denial_at_once_have_one_winner(store: Redis, rounds: 
         assert decisions(store, number) == 1
 
 
-@pytest.mark.parametrize("rounds", ROUNDS)
+@pytest.mark.parametrize("rounds", rounds_of(80, 1_000))
 def test_an_approval_as_the_record_ends_is_whole_or_was_too_late(store: Redis, rounds: int) -> None:
     """Each round starts a little nearer to the end, or farther from it, than the last one that failed or came through:
     so most rounds meet the moment itself, however fast or busy the machine is.

@@ -280,7 +280,7 @@ class TestReadersUnaware:
 class TestRace:
     """Converting while others edit the same policy: nobody's edit is lost, and the policy stays in one layout."""
 
-    EDITS = 80
+    EDITS = 40
 
     def meet(self, store: Redis, convert: Callable[[str, policies.Layout], object]) -> int:
         """How many edits, made while the policy is converted there and back again and again, were not to be found right

@@ -22,7 +22,7 @@ from dashboard.repository.values import comma_list
 Contender = Callable[[str], object]
 
 rounds = pytest.mark.parametrize(
-    "rounds", [pytest.param(100, id="100 rounds"), pytest.param(1_000, id="1,000 rounds", marks=pytest.mark.long)]
+    "rounds", [pytest.param(50, id="50 rounds"), pytest.param(1_000, id="1,000 rounds", marks=pytest.mark.long)]
 )
 
 QUOTE_PARTS = 7  # the root, customer, agent, created, premium, vehicle, and our terms
@@ -198,7 +198,7 @@ def naive_bind(store: Redis, member: str) -> str:
 
 
 def test_the_plain_way_binds_a_quote_twice_in_the_same_arena(store: Redis, arena: Arena) -> None:
-    rounds, doubled = 100, 0
+    rounds, doubled = 50, 0
     for _ in range(rounds):
         member = a_quote("CUST1")
 
@@ -255,7 +255,7 @@ def naive_join(store: Redis, customer: str, policy: str) -> str:
 
 
 def test_trap_11_the_plain_way_loses_a_policy_in_the_same_arena(store: Redis, arena: Arena) -> None:
-    rounds, lost = 100, 0
+    rounds, lost = 50, 0
     for number in range(rounds):
         customer = f"CUST{number}"
         arena.meet(
