@@ -19,7 +19,7 @@ from redis import Redis
 from dashboard import accounts, keys, redis, staff
 from dashboard.errors import Conflict, Forbidden, Invalid, NotFound, StoreDown
 from dashboard.models import Staff
-from dashboard.repository import audit, codes, customers, sessions
+from dashboard.repository import audit, codes, dossier, sessions
 from dashboard.repository.index import Page
 from dashboard.staff import Account, Facts, Filter
 from tests import cast
@@ -137,7 +137,7 @@ class TestMaking:
         assert len(told(office, "AG007")) == 1
 
     def test_numbers_that_mean_somebody_else_are_refused(self, office: Redis) -> None:
-        customers.create({"name": "Ann"}, by="AG001")
+        dossier.create({"name": "Ann"}, by="AG001")
         (customer,) = (
             each.removeprefix("customer:").removesuffix(":profile") for each in office.keys("customer:*:profile")
         )

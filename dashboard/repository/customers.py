@@ -25,7 +25,7 @@ from dashboard.errors import Conflict, Invalid
 from dashboard.repository import audit
 from dashboard.repository.index import NEVER, UNKNOWN, Cursor, Entry, Index, Page, clean, number_score
 from dashboard.repository.keyspace import StoredKey, stored
-from dashboard.repository.store import Change, change, next_number
+from dashboard.repository.store import Change, change
 from dashboard.repository.values import (
     Problem,
     Raw,
@@ -175,6 +175,18 @@ def load(
     return {customer: customer_of(customer, Reader(values, each)) for customer, each in there.items()}
 
 
+def listed(client: Redis, customers: Iterable[str]) -> dict[str, Customer]:
+    """As lists show them: those that have any field, and those without one whom a policy names, which the index has among
+    those that drift (see `drift.refresh`). One or two round trips, two more where some have none.
+    """
+    wanted = list(customers)
+    found = load(client, wanted)
+    bare = [customer for customer in wanted if customer not in found]
+    known = INDEX.known_places(client, bare) if bare else {}
+    named = [customer for customer, place in known.items() if drift_facet(place) == DRIFTED]
+    return found | load(client, named, always=True) if named else found
+
+
 def listing(
     client: Redis,
     wanted: Filter,
@@ -188,7 +200,7 @@ def listing(
     asked = {"agent": [wanted.agent]} if wanted.agent else {}
     asked |= {"drift": [DRIFTED]} if wanted.drifted else {}
     return INDEX.things(
-        client, asked, sort, size, load=partial(load, client), facets=_facets, refresh=_leave,
+        client, asked, sort, size, load=partial(listed, client), facets=_facets, refresh=_leave,
         cursor=cursor, descending=descending,
     )  # fmt: skip
 
@@ -230,24 +242,16 @@ def raw_facts(client: Redis, customer: str) -> dict[str, str]:
 # -- writing
 
 
-def create(facts: Mapping[str, str], *, by: str, token: str | None = None) -> str:
-    """A new customer from the form's facts (as `facts_of` names them). Gives their number, CUST011. Raises Invalid."""
+def add(draft: Change, number: str, facts: Mapping[str, str], *, by: str) -> None:
+    """Record a new customer from the form's facts (as `facts_of` names them), within a change. Raises Invalid."""
     _check(facts)
-
-    def action(draft: Change) -> str:
-        number = _free_number(draft)
-        written = _stored_form(facts, {})
-        for name, value in written.items():
-            if value:
-                draft.set(keys.customer_field(number, name), value)
-        audit.append(
-            draft, audit.CUSTOMER, number, text=f"Created by {by}: {written['profile'].partition('|')[0]}", by=by
-        )
-        _index(draft, number, written, None)
-        draft.event("customers", number)
-        return number
-
-    return change(action, token=token)
+    written = _stored_form(facts, {})
+    for name, value in written.items():
+        if value:
+            draft.set(keys.customer_field(number, name), value)
+    audit.append(draft, audit.CUSTOMER, number, text=f"Created by {by}: {written['profile'].partition('|')[0]}", by=by)
+    _index(draft, number, written, None)
+    draft.event("customers", number)
 
 
 def edit(customer: str, facts: Mapping[str, str], *, seen: str, by: str, token: str | None = None) -> str:
@@ -330,16 +334,6 @@ def _check(facts: Mapping[str, str], *, whole: bool = True) -> None:
         raise Invalid(wrong)
 
 
-def _free_number(draft: Change) -> str:
-    """A number nobody has, watched so that it stays free."""
-    while True:
-        number = f"CUST{next_number('customer', 1):03}"
-        names = keys.customer_keys(number)
-        draft.watch(*names)
-        if not draft.client.exists(*names):
-            return number
-
-
 # -- the index
 
 
@@ -399,7 +393,7 @@ def _facets(customer: Customer) -> dict[str, str]:
 
 def _leave(client: Redis, members: Sequence[str], *, force: bool = False) -> int:
     """What a list finds gone is taken out; what has moved is for the follower, who knows what they hold, too."""
-    there = load(client, members)
+    there = listed(client, members)
     known = INDEX.known_places(client, [*there])
     entries = {c: entry(each, drift_facet(known[c])) for c, each in there.items()}
     return INDEX.settle(client, dict.fromkeys(members) | entries, force=force)

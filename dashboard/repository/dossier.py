@@ -1,8 +1,8 @@
-"""Everything about one customer, put together from the aggregates that hold it."""
+"""Everything about one customer, put together from the aggregates that hold it; and a new one, of whom there is nothing yet."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Literal
@@ -14,6 +14,7 @@ from dashboard.repository import (
     agents,
     audit,
     claims,
+    customers,
     drift,
     groups,
     lapsed,
@@ -34,7 +35,8 @@ from dashboard.repository.payments import Payment
 from dashboard.repository.policies import Policy
 from dashboard.repository.quotes import Quote
 from dashboard.repository.sessions import Session
-from dashboard.repository.values import day
+from dashboard.repository.store import Change, change, next_number
+from dashboard.repository.values import answered, day
 
 MOST = 50
 """Policies, quotes and claims of one customer that the page shows of each."""
@@ -74,12 +76,47 @@ class Dossier:
 
 
 def known(client: Redis, customer: str) -> bool:
-    """Whether anything at all is known of this number: a key of theirs, or a policy, quote or claim. One round trip."""
+    """Whether anything at all is known of this number: a key of theirs, something that names them, or a group that they
+    stand in. One round trip, four more where nothing but a group may know them.
+    """
     pipe = client.pipeline(transaction=False)
-    pipe.exists(*keys.customer_keys(customer))
-    for index, sort in ((policies.INDEX, "number"), (quotes.INDEX, "deadline"), (claims.INDEX, "deadline")):
-        pipe.exists(index.key(index.cell(customer=customer), sort))
-    return any(pipe.execute())
+    pipe.exists(*_naming(customer))
+    pipe.sismember(keys.multi_policy(), customer)
+    return any(answered(pipe)) or groups.membership(client, customer).any
+
+
+def _naming(customer: str) -> list[str]:
+    """What is there as soon as anything is theirs: their keys, and the cells of the indexes of what names a customer."""
+    cells = (
+        (policies.INDEX, "number"), (quotes.INDEX, "deadline"), (lapsed.INDEX, "ended"), (claims.INDEX, "deadline"),
+        (payments.INDEX, "date"),
+    )  # fmt: skip
+    named = [index.key(index.cell(customer=customer), sort) for index, sort in cells]
+    return [*keys.customer_keys(customer), *named, sessions.INDEX.key(sessions.INDEX.cell(person=customer), "deadline")]
+
+
+def create(facts: Mapping[str, str], *, by: str, token: str | None = None) -> str:
+    """A new customer from the form's facts (as `customers.facts_of` names them). Gives their number, CUST011. Raises
+    Invalid.
+    """
+
+    def action(draft: Change) -> str:
+        number = _free_number(draft)
+        customers.add(draft, number, facts, by=by)
+        return number
+
+    return change(action, token=token)
+
+
+def _free_number(draft: Change) -> str:
+    """A number of which nothing is known, watched so that it stays so. Customers are known by number alone, too: a quote
+    of CUST010, who has no profile, must not become that of whoever comes next. Six round trips for each that is taken.
+    """
+    while True:
+        number = f"CUST{next_number('customer', 1):03}"
+        draft.watch(*_naming(number))
+        if not known(draft.client, number):
+            return number
 
 
 def of(client: Redis, scope: Scope, customer: str, *, with_sessions: bool) -> Dossier:

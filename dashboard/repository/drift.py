@@ -125,7 +125,8 @@ def listing(client: Redis, *, cursor: Cursor | None = None, size: int = 50) -> P
     """
 
     def load(members: Sequence[str]) -> dict[str, Drift]:
-        return {c: each for c, each in many(client, customers.load(client, members)).items() if each.of_relations}
+        found = many(client, customers.load(client, members, always=True))
+        return {customer: each for customer, each in found.items() if each.of_relations}
 
     return INDEX.things(
         client, {"drift": [DRIFTED]}, "number", size, load=load, facets=lambda each: {}, refresh=refresh, cursor=cursor
@@ -164,14 +165,20 @@ def repair(customer: str, *, by: str, token: str | None = None) -> str:
 
 
 def refresh(client: Redis, members: Sequence[str], *, force: bool = False) -> int:
-    """Bring the index of customers in step with the truth: who they are, and whether their relations agree. Seven round
-    trips. Gives how many entries changed.
+    """Bring the index of customers in step with the truth: who they are, and whether their relations agree. Who has no
+    key of their own is there as long as something disagrees: a policy names them, and no list, count or total says so.
+    Seven round trips, one more where some have no key. Gives how many entries changed.
     """
 
     def read(members: Sequence[str]) -> dict[str, Entry]:
-        loaded = customers.load(client, members)
-        found = many(client, loaded) if loaded else {}
-        return {c: customers.entry(loaded[c], DRIFTED if found[c].of_relations else UNKNOWN) for c in loaded}
+        stored = customers.load(client, members)
+        bare = customers.load(client, [each for each in members if each not in stored], always=True)
+        found = many(client, stored | bare) if stored or bare else {}
+        return {
+            customer: customers.entry(each.customer, DRIFTED if each.of_relations else UNKNOWN)
+            for customer, each in found.items()
+            if customer in stored or each.of_relations
+        }
 
     return INDEX.follow(client, members, read, force=force)
 

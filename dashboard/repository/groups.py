@@ -77,6 +77,10 @@ class Membership:
     segment: tuple[str, ...]
     tier: tuple[str, ...]
 
+    @property
+    def any(self) -> bool:
+        return bool(self.segment or self.tier)
+
 
 @dataclass(frozen=True)
 class Undo:

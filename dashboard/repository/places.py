@@ -79,16 +79,32 @@ class Misplaced:
 
 
 def get(client: Redis, city: str, zip_code: str) -> Place:
-    """Raises NotFound. One or two round trips."""
+    """Raises NotFound. One or two round trips, seven where neither a list nor a score is kept."""
     member = f"{city}:{zip_code}"
-    found = load(client, [member])
-    if member not in found:
+    found = _stored(client, [member])
+    if member in found:
+        return found[member]
+    bare = _bare(member)
+    if bare is None or not compare(client, bare):
         raise NotFound(f"Nothing is known of {city.replace('_', ' ').title()} {zip_code}.")
-    return found[member]
+    return bare
 
 
 def load(client: Redis, members: Iterable[str]) -> dict[str, Place]:
-    """Places by id (`dallas:75201`), those that have a list or a score. One or two round trips."""
+    """Places by id (`dallas:75201`): those that have a list or a score, and those without where a policy's property
+    stands, which the index has among those that drift (see `refresh`). One or two round trips, one more where some have
+    neither.
+    """
+    wanted = list(members)
+    found = _stored(client, wanted)
+    absent = [member for member in wanted if member not in found]
+    known = INDEX.known_places(client, absent) if absent else {}
+    drifted = [member for member, at in known.items() if at and INDEX.facets_of(at).get("drift") == DRIFTED]
+    return found | {member: bare for member in drifted if (bare := _bare(member))}
+
+
+def _stored(client: Redis, members: Iterable[str]) -> dict[str, Place]:
+    """Those that have a list or a score. One or two round trips."""
     names = {member: parts for member in members if (parts := _names(member))}
     values = read_strings(client, [key for each in names.values() for key in each.values()])
     found = {}
@@ -102,6 +118,12 @@ def load(client: Redis, members: Iterable[str]) -> dict[str, Place]:
             city, _, zip_code = member.partition(":")
             found[member] = Place(city, zip_code, tuple(listed), risk, tuple(reader.problems))
     return found
+
+
+def _bare(member: str) -> Place | None:
+    """A place of which nothing is stored; None for what is no place's id."""
+    city, _, zip_code = member.partition(":")
+    return Place(city, zip_code, (), None, ()) if _names(member) else None
 
 
 def listing(
@@ -164,7 +186,7 @@ def misplaced(client: Redis, held: Sequence[str], home: tuple[str, str]) -> list
     told = _told(client, held)
     own = {each: place_of(policy.property_address) for each, policy in told.items()}
     spots = [spot for spot in dict.fromkeys([*own.values(), home]) if all(spot) and _names(":".join(spot))]
-    lists = load(client, [":".join(spot) for spot in spots])
+    lists = _stored(client, [":".join(spot) for spot in spots])
     found = []
     for spot in spots:
         stored = lists.get(":".join(spot))
@@ -222,13 +244,17 @@ def repair(city: str, zip_code: str, *, by: str, token: str | None = None) -> st
 
 
 def refresh(client: Redis, members: Sequence[str], *, force: bool = False) -> int:
-    """Bring the index in step with the truth for these places. Some five round trips for each: places are few, and the
-    lists are long. Gives how many entries changed.
+    """Bring the index in step with the truth for these places. One of which nothing is stored is there as long as a
+    policy's property stands in it, for which its list is wanting. Some five round trips for each: places are few, and
+    the lists are long. Gives how many entries changed.
     """
     entries: dict[str, Entry | None] = dict.fromkeys(members)
+    stored = _stored(client, members)
     for member in members:
-        for where in load(client, [member]).values():
-            entries[member] = _entry(where, drifted=bool(compare(client, where)))
+        where = stored.get(member) or _bare(member)
+        wrong = compare(client, where) if where else []
+        if where and (member in stored or wrong):
+            entries[member] = _entry(where, drifted=bool(wrong))
     return INDEX.settle(client, entries, force=force)
 
 

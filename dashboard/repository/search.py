@@ -108,7 +108,7 @@ def _in_range(client: Redis, low: int, high: int) -> Iterator[Customer]:
     cursor = None
     while True:
         found = customers.INDEX.page(client, {}, "number", EXPORTED, cursor=cursor, low=low, high=high)
-        yield from customers.load(client, found.members).values()
+        yield from customers.listed(client, found.members).values()
         cursor = found.next
         if cursor is None:
             return
@@ -130,7 +130,7 @@ def _customers(client: Redis, text: str, size: int) -> tuple[list[Customer], dic
         numbered = _by_number(client, customers.INDEX, {}, _customer_ranges(text), size)
         leads = {each.member: each for found in reversed(words) for each in reversed(found)}
         wanted = list(dict.fromkeys([*numbered, *(each.member for found in words for each in found)]))
-        loaded = customers.load(client, wanted)
+        loaded = customers.listed(client, wanted)
         stale = [each for found in words for each in found if not _leads(each, loaded.get(each.member))]
         if not stale:
             break

@@ -153,7 +153,7 @@ def new(request: HttpRequest) -> HttpResponse:
     form = CustomerForm(request.POST or None, initial=first)
     if request.method == "POST" and form.is_valid():
         try:
-            number = customers.create(form.facts, by=viewer.id, token=web.token_of(request))
+            number = dossier.create(form.facts, by=viewer.id, token=web.token_of(request))
         except Invalid as error:
             refuse(form, error)
         else:

@@ -12,7 +12,7 @@ from django.views.decorators.http import require_safe
 from dashboard import keys, redis
 from dashboard.errors import NotFound
 from dashboard.permissions import Viewer, claim_for, ended_quote_for, policy_for, quote_for, viewer_of
-from dashboard.repository import customers, search, sessions
+from dashboard.repository import customers, dossier, search, sessions
 from dashboard.repository.search import Found
 from dashboard.templatetags.tideline import words
 from dashboard.views import web
@@ -179,7 +179,7 @@ def _claim(viewer: Viewer, number: str) -> list[Place]:
 
 def _customer(viewer: Viewer, number: str) -> list[Place]:
     client = redis.client()
-    if not viewer.may("view_customer_data") or not customers.exists(client, number):
+    if not viewer.may("view_customer_data") or not keys.is_customer(number) or not dossier.known(client, number):
         return []
     name = customers.names(client, [number]).get(number, "")
     return [Place("Customers", number, name, reverse("customer", args=(number,)), "user")]

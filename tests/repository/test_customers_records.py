@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from redis import Redis
 
 from dashboard import keys
 from dashboard.errors import Conflict, Invalid
-from dashboard.repository import agents, areas, audit, customers, dossier, drift, payments, policies
+from dashboard.repository import agents, areas, audit, customers, dossier, drift, payments, policies, quotes
 from dashboard.repository import store as recording
 from dashboard.repository.agents import Scope
 from dashboard.repository.customers import Filter
+from dashboard.repository.reindex import reconcile
 from tests import book
 
 FACTS = {
@@ -28,7 +31,7 @@ DOCUMENT = {
 
 
 def create(**facts: str) -> str:
-    return customers.create({**FACTS, **facts}, by="AG001")
+    return dossier.create({**FACTS, **facts}, by="AG001")
 
 
 def edit(store: Redis, number: str, *, seen: str | None = None, **facts: str) -> str:
@@ -56,6 +59,29 @@ class TestCreate:
         store.set(keys.customer_field("CUST002", "risk_score"), "1")
         assert [create(), create(), create()] == ["CUST001", "CUST003", "CUST004"]
 
+    def test_nobody_gets_a_number_that_anything_names_already(self, store: Redis) -> None:
+        """Trap 8: CUST010 of the document has a quote and no profile; what is theirs is not the next one's."""
+        book.quote(customer="CUST001")
+        lapsed = book.quote(customer="CUST002")
+        quotes.withdraw("auto", lapsed, by="AG001")
+        store.set("policy:auto:100001:customer", "CUST003")
+        store.set("claim:CLM001:customer", "CUST004")
+        store.set(keys.payment_audit("TXN001"), "Customer: CUST005 | Amount: 1200 | Date: 2024-08-18")
+        store.sadd("segment:high_risk", "CUST006")
+        store.sadd("tier:vip", "CUST007")
+        store.sadd("customer:multi_policy", "CUST008")
+        store.set("session:customer:CUST009:portal", "authenticated|login_time:2024-08-18T10:30:00Z", ex=1800)
+        reconcile(store)
+        store.set(keys.sequence("customer"), 0)  # whatever the slow look has counted
+        assert all(dossier.known(store, f"CUST00{each}") for each in range(1, 10))
+        assert create() == "CUST010"
+
+    def test_who_is_quoted_at_the_very_moment_keeps_their_number(
+        self, store: Redis, meanwhile: Callable[[Callable[[], object]], None]
+    ) -> None:
+        meanwhile(lambda: book.quote(customer="CUST001"))
+        assert create() == "CUST002"
+
     def test_it_is_listed_and_on_record(self, store: Redis) -> None:
         number = create()
         assert listed(store) == listed(store, Filter(agent="AG001")) == [number]
@@ -63,7 +89,7 @@ class TestCreate:
         assert record.text == "Created by AG001: John Smith"
 
     def test_what_is_not_said_is_not_written(self, store: Redis) -> None:
-        number = customers.create({"name": "Ana Ruiz", "phone": "", "address": ""}, by="AG001")
+        number = dossier.create({"name": "Ana Ruiz", "phone": "", "address": ""}, by="AG001")
         assert stored(store, number) == {"profile": "Ana Ruiz"}
 
     @pytest.mark.parametrize(
@@ -80,7 +106,7 @@ class TestCreate:
         assert not store.keys("customer:*")
 
     def test_a_form_sent_twice_makes_one(self, store: Redis) -> None:
-        assert {customers.create(FACTS, by="AG001", token="t") for _ in range(3)} == {"CUST001"}
+        assert {dossier.create(FACTS, by="AG001", token="t") for _ in range(3)} == {"CUST001"}
         assert recording.next_number("customer", 1) == 2
 
 
@@ -197,6 +223,15 @@ class TestList:
         store.delete(*keys.customer_keys(made[1]))
         assert listed(store) == [made[0], *made[2:]]
         assert customers.total(store, Filter()) == 3
+
+    def test_those_of_whom_nothing_is_left_are_taken_out_though_they_drifted(self, store: Redis) -> None:
+        number = book.policy(customer="CUST050")
+        store.set(keys.customer_field("CUST050", "policies"), "")
+        areas.refresh(store, "customers", ["CUST050"])
+        store.delete(*keys.customer_keys("CUST050"), *keys.policy_keys("auto", number))
+        store.srem("customer:multi_policy", "CUST050")
+        areas.refresh(store, "policies", [f"auto:{number}"])
+        assert listed(store) == []
 
     def test_a_customer_known_by_their_first_policy_is_listed(self, store: Redis) -> None:
         book.policy(customer="CUST050")

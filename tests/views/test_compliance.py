@@ -13,7 +13,7 @@ from django.test import Client
 from redis import Redis
 
 from dashboard import clock, keys
-from dashboard.repository import areas, audit, chain, claims, customers, holds, payments, reviews, verification
+from dashboard.repository import areas, audit, chain, claims, dossier, holds, payments, reviews, verification
 from dashboard.repository.audit import Search
 from tests import book, cast
 
@@ -107,7 +107,7 @@ class TestRecords:
         self, supervisor_client: Client, store: Redis, policy: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr("dashboard.views.compliance.SIZE", 1)
-        customers.create({"name": "Ana Ruiz", "phone": "9"}, by="AG001")
+        dossier.create({"name": "Ana Ruiz", "phone": "9"}, by="AG001")
         first = shown(supervisor_client, "/compliance/?who=AG001")
         assert first.count('id="r-audit:') == 1
         older = first.split('rel="next" href="')[1].split('"')[0]

@@ -9,7 +9,7 @@ from django.test import Client
 from redis import Redis
 
 from dashboard import accounts, keys
-from dashboard.repository import areas, audit, customers, sessions
+from dashboard.repository import areas, audit, customers, dossier, sessions
 from dashboard.repository.reindex import reconcile
 from tests import book, cast
 
@@ -75,12 +75,13 @@ class TestList:
         self, agent_client: Client, second_agent_client: Client, admin_client: Client, john: str
     ) -> None:
         for client in (agent_client, second_agent_client, admin_client):
-            assert rows(shown(client, "/customers/")) == [john]
+            assert rows(shown(client, "/customers/")) == [john, "CUST002"]
 
     @pytest.mark.parametrize("typed", ["john", "555", "john.smith@", "Dallas", "752", "cust0"])
     def test_the_search(self, agent_client: Client, john: str, typed: str) -> None:
-        customers.create({"name": "Ana Ruiz", "phone": "9"}, by="AG001")
-        wanted = [john, "CUST002"] if typed == "cust0" else [john]
+        dossier.create({"name": "Ana Ruiz", "phone": "9"}, by="AG001")
+        # CUST002 is known by a policy, CUST003 by a segment.
+        wanted = [john, "CUST002", "CUST004"] if typed == "cust0" else [john]
         assert rows(shown(agent_client, f"/customers/?q={typed}")) == wanted
 
     @pytest.mark.parametrize("query", ["q=%00", "q=%ff", "at=%3C1~x", "order=%27", "agent=a%20b", "q=" + "x" * 900])
@@ -92,7 +93,7 @@ class TestList:
         areas.refresh(store, "customers", ["CUST666"])
         answer = agent_client.get("/customers/csv/")
         text = b"".join(answer.streaming_content).decode()  # type: ignore[attr-defined]
-        assert "CUST001,John Smith" in text and ",=HYPERLINK" not in text and len(text.splitlines()) == 3
+        assert "CUST001,John Smith" in text and ",=HYPERLINK" not in text and len(text.splitlines()) == 4
 
     def test_csv_is_what_the_page_shows(self, agent_client: Client, store: Redis, john: str) -> None:
         """The search, or the filter, in the list's order."""
@@ -276,8 +277,9 @@ class TestVerbs:
 class TestDriftList:
     def test_a_supervisor_sees_all_and_repairs(self, supervisor_client: Client, store: Redis, john: str) -> None:
         page = shown(supervisor_client, "/customers/drift/")
-        assert 'id="d-CUST001"' in page and "1 customer and 0 places" in page
-        supervisor_client.post("/customers/CUST001/repair/", {"next": "/customers/drift/"})
+        assert 'id="d-CUST001"' in page and 'id="d-CUST002"' in page and "2 customers and 0 places" in page
+        for customer in (john, "CUST002"):
+            supervisor_client.post(f"/customers/{customer}/repair/", {"next": "/customers/drift/"})
         assert "Every customer agrees" in shown(supervisor_client, "/customers/drift/")
 
     def test_an_agent_may_not_and_an_admin_reads(self, agent_client: Client, admin_client: Client, john: str) -> None:
@@ -332,6 +334,9 @@ class TestBox:
     ) -> None:
         for typed in ("john", "CUST001", "cust001", "555-0123"):
             assert agent_client.get("/go/", {"q": typed}).headers["Location"] == "/customers/CUST001/"
+        for typed in ("CUST002", "CUST003"):  # known by a policy, and by a segment
+            assert agent_client.get("/go/", {"q": typed}).headers["Location"] == f"/customers/{typed}/"
+            assert "No profile is on file" in shown(agent_client, f"/customers/{typed}/")
         store.set("customer:CUST002:profile", "Johanna Smith")
         areas.refresh(store, "customers", ["CUST002"])
         page = shown(agent_client, "/go/?q=smith")
