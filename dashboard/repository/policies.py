@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
@@ -533,9 +534,14 @@ def _day_score(day: int) -> int:
     return min(day, 800_000) * 10_000_000_000
 
 
+def folded_vin(vin: str | None) -> str:
+    """As VINs are compared: lower case, without the spaces and dashes that some write them with."""
+    return re.sub(r"[\s-]", "", customers.folded(vin or ""))
+
+
 def vin_words(vin: str | None) -> dict[str, list[str]]:
     """The whole of a VIN, and its end, which is what people read aloud."""
-    whole = customers.folded(vin or "")
+    whole = folded_vin(vin)
     if not whole:
         return {}
     return {"vin": [whole]} | ({"vin-end": [whole[-VIN_END:]]} if len(whole) > VIN_END else {})

@@ -25,7 +25,7 @@ from dashboard.repository.index import Index, Pipe, Wanted, Word
 from dashboard.repository.places import Place
 from dashboard.repository.policies import Policy
 from dashboard.repository.quotes import Quote
-from dashboard.repository.values import answered
+from dashboard.repository.values import answered, distinct
 
 SHORTEST = 2
 """Characters from which on anything is looked for."""
@@ -81,14 +81,18 @@ def find(client: Redis, scope: Scope, typed: str, *, size: int = 6) -> Found:
     )
 
 
-def people(client: Redis, typed: str, *, size: int = 50) -> tuple[list[Customer], dict[str, str]]:
-    """The customers whom the text finds, and by what of them. Five round trips at most."""
+def people(client: Redis, scope: Scope, typed: str, *, size: int = 50) -> list[Customer]:
+    """The customers whom the text finds, by themselves or by a policy that this person may see. Some ten round trips."""
     text = folded(typed)[:LONGEST]
-    return _customers(client, text, size) if len(text) >= SHORTEST else ([], {})
+    if len(text) < SHORTEST:
+        return []
+    found, _ = _customers(client, text, size)
+    held = _policies(client, scope, agents.directory(client), text, size)
+    return list(_met_first(set(), [*found, *_owners(client, held)]))[:size]
 
 
-def everybody(client: Redis, typed: str) -> Iterator[Customer]:
-    """All customers whom the text finds, each once, however many. Three round trips for each 500."""
+def everybody(client: Redis, scope: Scope, typed: str) -> Iterator[Customer]:
+    """All customers whom `people` finds, each once, however many. Some four round trips for each 500."""
     text = folded(typed)[:LONGEST]
     if len(text) < SHORTEST:
         return
@@ -102,16 +106,31 @@ def everybody(client: Redis, typed: str) -> Iterator[Customer]:
             loaded = customers.load(client, [each.member for each in words])
             fitting = [loaded[each.member] for each in words if _leads(each, loaded.get(each.member))]
             yield from _met_first(met, fitting)
+    for held in _every_policy(client, scope, agents.directory(client), text):
+        yield from _met_first(met, _owners(client, held))
 
 
 def _in_range(client: Redis, low: int, high: int) -> Iterator[Customer]:
+    for members in _pages(client, customers.INDEX, {}, low, high):
+        yield from customers.listed(client, members).values()
+
+
+def _pages(client: Redis, index: Index, wanted: Wanted, low: int, high: int) -> Iterator[Sequence[str]]:
+    """The members whose number is from low to high, EXPORTED at a time. One round trip for each."""
     cursor = None
     while True:
-        found = customers.INDEX.page(client, {}, "number", EXPORTED, cursor=cursor, low=low, high=high)
-        yield from customers.listed(client, found.members).values()
+        found = index.page(client, wanted, "number", EXPORTED, cursor=cursor, low=low, high=high)
+        yield found.members
         cursor = found.next
         if cursor is None:
             return
+
+
+def _owners(client: Redis, held: Sequence[Policy]) -> list[Customer]:
+    """Whom these policies name, in their order. Two round trips at most, none for no policies."""
+    named = distinct(each.customer for each in held)
+    loaded = customers.load(client, named, always=True) if named else {}
+    return [loaded[each] for each in named if each in loaded]
 
 
 def _met_first(met: set[str], found: Iterable[Customer]) -> Iterator[Customer]:
@@ -167,17 +186,11 @@ def _customer_ranges(text: str) -> list[tuple[int, int]]:
 
 
 def _policies(client: Redis, scope: Scope, directory: Directory, text: str, size: int) -> list[Policy]:
-    found = _NUMBERED.fullmatch(text)
     numbered: list[str] = []
-    if found and not found[2]:
-        wanted = directory.facets(scope, product=found[1])
-        numbered = _by_number(client, policies.INDEX, wanted, _ranges(found[3]), size)
-    words: list[Word] = []
-    if re.fullmatch(r"[a-z0-9]{2,17}", text) and "auto" in scope.products:
-        asked = [("vin", text)]
-        if len(text) >= _SHORTEST_END:
-            asked.append(("vin-end", text[-policies.VIN_END :] if len(text) > policies.VIN_END else text))
-        words = [each for part in policies.INDEX.prefixed(client, asked, size * _SPARE) for each in part]
+    if ranges := _policy_ranges(text):
+        numbered = _by_number(client, policies.INDEX, _of_product(scope, directory, text), ranges, size)
+    asked = _asked_vins(scope, text)
+    words = [each for part in policies.INDEX.prefixed(client, asked, size * _SPARE) for each in part] if asked else []
     if not numbered and not words:
         return []
     loaded = policies.load(
@@ -192,13 +205,47 @@ def _policies(client: Redis, scope: Scope, directory: Directory, text: str, size
     return policies.with_names(client, rows[:size])
 
 
+def _every_policy(client: Redis, scope: Scope, directory: Directory, text: str) -> Iterator[list[Policy]]:
+    """All policies that `_policies` finds, some more than once, EXPORTED at a time. Three round trips for each."""
+
+    def read(members: Iterable[str]) -> list[Policy]:
+        loaded = policies.load(client, members, directory=directory)
+        return [each for each in loaded.values() if scope.sees(each.product, each.branch)]
+
+    for low, high in _policy_ranges(text):
+        for members in _pages(client, policies.INDEX, _of_product(scope, directory, text), low, high):
+            yield read(members)
+    for kind, asked in _asked_vins(scope, text):
+        for words in policies.INDEX.begun(client, kind, asked, EXPORTED):
+            yield [each for each in read(word.member for word in words) if _has_vin(each, text)]
+
+
+def _policy_ranges(text: str) -> list[tuple[int, int]]:
+    found = _NUMBERED.fullmatch(text)
+    return _ranges(found[3]) if found and not found[2] else []
+
+
+def _of_product(scope: Scope, directory: Directory, text: str) -> Wanted:
+    """The cells of the policies this person may see, of one product where the text names it."""
+    found = _NUMBERED.fullmatch(text)
+    return directory.facets(scope, product=found[1] if found else None)
+
+
+def _asked_vins(scope: Scope, text: str) -> list[tuple[str, str]]:
+    """Which kinds of words of VINs may begin with the text."""
+    if "auto" not in scope.products or not re.fullmatch(r"[a-z0-9]{2,17}", text):
+        return []
+    end = text[-policies.VIN_END :] if len(text) > policies.VIN_END else text
+    return [("vin", text)] + ([("vin-end", end)] if len(text) >= _SHORTEST_END else [])
+
+
 def _leads_to_vin(word: Word, policy: Policy | None) -> bool:
     return policy is not None and word.text in policies.vin_words(policy.vin).get(word.kind, ())
 
 
 def _has_vin(policy: Policy, text: str) -> bool:
     """Whether its VIN begins so, or ends so, or its last characters begin so, as one types them."""
-    whole = folded(policy.vin or "")
+    whole = policies.folded_vin(policy.vin)
     return whole.startswith(text) or whole.endswith(text) or whole[-policies.VIN_END :].startswith(text)
 
 

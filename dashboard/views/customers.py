@@ -50,12 +50,11 @@ def _listing(request: HttpRequest) -> dict[str, Any]:
         "may_edit": viewer.may("edit_customers"),
     }
     if searching:
-        rows, by = search.people(client, typed, size=MATCHES)
-        return shown | {"rows": [(row, by.get(row.id, "")) for row in rows], "most": MATCHES}
+        return shown | {"rows": search.people(client, viewer.scope, typed, size=MATCHES), "most": MATCHES}
     page = customers.listing(
         client, wanted, sort=shown["sort"], cursor=params.cursor(request), descending=shown["descending"]
     )
-    return shown | {"page": page, "rows": [(row, "") for row in page.rows], "pager": web.pager(request, page)}
+    return shown | {"page": page, "rows": page.rows, "pager": web.pager(request, page)}
 
 
 def _sort(request: HttpRequest) -> customers.Sort:
@@ -73,7 +72,7 @@ def csv_file(request: HttpRequest) -> StreamingHttpResponse:
     """All that the page's search, or its filter in its order, finds, however many."""
     typed = request.GET.get("q", "").strip()[: search.LONGEST]
     if len(typed) >= search.SHORTEST:
-        found = search.everybody(redis.client(), typed)
+        found = search.everybody(redis.client(), viewer_of(request).scope, typed)
     else:
         wanted, descending = Filter(agent=params.identifier(request, "agent")), request.GET.get("order") == "down"
         found = customers.every(redis.client(), wanted, sort=_sort(request), descending=descending)

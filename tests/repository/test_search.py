@@ -109,6 +109,23 @@ class TestPolicies:
         book.policy(vehicle_vin="2T3P1RFV0LC100001")
         assert [each.number for each in search.find(store, ALL, typed).policies] == [number]
 
+    def test_a_vin_that_is_written_with_spaces_and_dashes_is_found_without(self, store: Redis) -> None:
+        number = book.policy(vehicle_vin="1HG BH41-JXM N109186")
+        for typed in ("1hgbh41jxm", "109186"):
+            assert [each.number for each in search.find(store, ALL, typed).policies] == [number]
+
+    @pytest.mark.parametrize("typed", ["100", "auto:100001", "1hgb", "109186"])
+    def test_customers_are_found_by_their_policies_as_far_as_one_may_see_these(
+        self, store: Redis, monkeypatch: pytest.MonkeyPatch, typed: str
+    ) -> None:
+        agents.save(store, {"AG001": "dallas", "AG002": "houston"})
+        monkeypatch.setattr(search, "EXPORTED", 1)
+        write(store, "CUST007", phone="1")
+        book.policy(customer="CUST007", vehicle_vin=VIN)
+        for scope, wanted in ((ALL, ["CUST007"]), (Scope(frozenset({"houston"})), [])):
+            assert [each.id for each in search.people(store, scope, typed)] == wanted
+            assert [each.id for each in search.everybody(store, scope, typed)] == wanted
+
     @pytest.mark.parametrize("typed", ["109", "0918", "9x109186", "1091860"])
     def test_what_is_no_end_of_a_vin_finds_none(self, store: Redis, typed: str) -> None:
         book.policy(vehicle_vin=VIN)
@@ -214,9 +231,9 @@ def test_a_whole_search_is_read_to_its_end_each_customer_once(store: Redis, monk
         write(store, f"CUST{number:03}", "Dallas Smith")
     write(store, "CUST900", "Ana Ruiz", address="1 Elm St, Austin TX 78701", email="ana@x.com")
     everybody = [f"CUST{number:03}" for number in range(35)]
-    assert sorted(each.id for each in search.everybody(store, "dallas")) == everybody
-    assert [each.id for each in search.everybody(store, "cust00")] == everybody[:10]
-    assert [each.id for each in search.everybody(store, "d")] == []
+    assert sorted(each.id for each in search.everybody(store, ALL, "dallas")) == everybody
+    assert [each.id for each in search.everybody(store, ALL, "cust00")] == everybody[:10]
+    assert [each.id for each in search.everybody(store, ALL, "d")] == []
 
 
 def test_what_other_tools_wrote_never_breaks_it(store: Redis) -> None:
