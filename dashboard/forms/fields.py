@@ -41,6 +41,14 @@ class Text(forms.CharField):
             raise ValidationError("No | and no control characters, please.")
 
 
+class Vin(Text):
+    """A VIN as it is typed or stored, whatever its form: what is odd about it is said beside the field, never refused."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.widget.attrs |= {"spellcheck": "false", "autocapitalize": "characters"}
+
+
 class Money(forms.CharField):
     """An amount in dollars as people type it: 1200, 1,200.50, $1,200. Cleans to a Decimal or None."""
 

@@ -9,7 +9,7 @@ from django.core.exceptions import ValidationError
 
 from dashboard import clock
 from dashboard.errors import Invalid
-from dashboard.forms.fields import Day, Identifier, Money, Text, refuse
+from dashboard.forms.fields import Day, Identifier, Money, Text, Vin, refuse
 from dashboard.repository.policies import STATUSES, Policy, facts_of
 from dashboard.repository.policy_service import in_step
 from dashboard.repository.values import readable
@@ -71,7 +71,7 @@ class PolicyForm(forms.Form):
 
 class AutoPolicy(PolicyForm):
     vehicle = Text(label="Vehicle", required=False, help_text="Make, model and year, such as Honda Civic 2023.")
-    vehicle_vin = Identifier(label="VIN", required=False, max_length=17)
+    vehicle_vin = Vin(label="VIN", required=False, max_length=40)
     coverage_limits = Text(label="Limits", required=False, max_length=40, help_text="Such as 100/300/50.")
     deductible = Money(label="Deductible", required=False)
 

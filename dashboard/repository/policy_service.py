@@ -29,7 +29,7 @@ from dashboard.repository import agents, jobs, metrics, periods, planned, polici
 from dashboard.repository.planned import Planned
 from dashboard.repository.policies import Policy, facts_of
 from dashboard.repository.store import Change, change
-from dashboard.repository.values import amount, answered, dollars, fits_text
+from dashboard.repository.values import amount, answered, dollars, fits_text, readable
 
 ENDORSABLE = {
     "auto": ("premium", "vehicle", "vehicle_vin", "coverage_limits", "deductible"),
@@ -197,11 +197,17 @@ def reinstate(product: str, number: str, *, reason: str, seen: str, by: str, tok
 
 
 def reassign(
-    product: str, number: str, *, agent: str, reason: str, seen: str | None = None, by: str, token: str | None = None
-) -> str:
-    """Give a policy to another agent, who must have an account. `seen` None: whatever else was changed meanwhile."""
+    product: str, number: str, *, agent: str, reason: str, seen: str | None = None, was: str | None = None, by: str,
+    token: str | None = None,
+) -> str:  # fmt: skip
+    """Give a policy to another agent, who must have an account. `seen` None: whatever else was changed meanwhile; `was`:
+    whose it has to be still ("" for nobody's), None for whoever's.
+    """
 
     def plan(policy: Policy) -> tuple[Mapping[str, str], str]:
+        if was is not None and (policy.agent or "") != was:
+            now = policy.agent or "nobody"
+            raise Conflict(f"Its agent is {now} by now, and was {was or 'nobody'} when that was decided.")
         if agent == policy.agent:
             raise Invalid({"agent": f"{agent} is its agent already."})
         return {"agent": agent}, f"Given to agent {agent}, {reason}"
@@ -530,11 +536,22 @@ def _check_reason(reason: str) -> None:
 # -- as bulk work
 
 
+def reassignable(policy: Policy) -> str:
+    """How bulk work names a policy that it is to give away: with whose it is, for it takes it from nobody else."""
+    return f"{policy.id}|{policy.agent or ''}"
+
+
 def _reassign_step(member: str, params: Mapping[str, str], by: str, token: str) -> str:
-    product, _, number = member.partition(":")
+    policy, _, was = member.partition("|")
+    product, _, number = policy.partition(":")
     if product not in keys.PRODUCTS or not keys.is_identifier(number):
-        raise NotFound(f"{member} is no policy.")
-    return reassign(product, number, agent=params["agent"], reason=params["reason"], by=by, token=token)
+        raise NotFound(f"{policy} is no policy.")
+    return reassign(product, number, agent=params["agent"], reason=params["reason"], was=was, by=by, token=token)
 
 
-jobs.register(REASSIGN, _reassign_step)
+def _shown(member: str) -> str:
+    policy, _, was = readable(member).partition("|")
+    return f"{policy}, of {was}" if was else policy
+
+
+jobs.register_work(REASSIGN, jobs.Work(_reassign_step, shown=_shown))

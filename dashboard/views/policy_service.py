@@ -351,11 +351,14 @@ def reassign(request: HttpRequest) -> HttpResponse:
 
 
 def _picked(viewer: Viewer, members: list[str]) -> list[str] | None:
-    """Those of the ticked that are policies this person may see; None where none were ticked. Two round trips."""
+    """Those of the ticked that are policies this person may see, as the work names them; None where none were ticked. Two
+    round trips.
+    """
     if not members:
         return None
     found = policies.load(redis.client(), [member for member in dict.fromkeys(members[:500]) if _is_policy(member)])
-    return [policy.id for policy in found.values() if viewer.scope.sees(policy.product, policy.branch)]
+    seen = [policy for policy in found.values() if viewer.scope.sees(policy.product, policy.branch)]
+    return [service.reassignable(policy) for policy in seen]
 
 
 def _is_policy(member: str) -> bool:
@@ -364,10 +367,10 @@ def _is_policy(member: str) -> bool:
 
 
 def _all_of(request: HttpRequest) -> list[str]:
-    """Ids of the whole list. Raises Conflict when there are too many for one piece of work."""
+    """The whole list, as the work names policies. Raises Conflict when there are too many for one piece of work."""
     members = []
     for policy in policies.every(redis.client(), viewer_of(request).scope, filter_of(request), fields=policies.LISTED):
-        members.append(policy.id)
+        members.append(service.reassignable(policy))
         if len(members) > MOST_REASSIGNED:
             raise Conflict(f"More than {MOST_REASSIGNED:,} policies fit. Narrow the filter, and do it in parts.")
     return members

@@ -147,15 +147,15 @@ def _lines(header: Sequence[str], rows: Iterable[Sequence[object]]) -> Iterator[
         yield writer.writerow([_cell(value) for value in row])
 
 
-FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
-"""What a formula may begin with; spreadsheets take the wide forms for the others."""
-
-
 class _Echo:
     """A file that gives back what is written to it."""
 
     def write(self, line: str) -> str:
         return line
+
+
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+"""What a formula may begin with; spreadsheets take the wide forms for the others."""
 
 
 def _cell(value: object) -> str:

@@ -305,9 +305,9 @@ def test_another_agent_takes_the_policy_to_their_branch(store: Redis, make: Call
 
 def test_bulk_reassignment_acts_on_what_was_previewed_and_tells_what_failed(store: Redis) -> None:
     first, second, same = book.policy(), book.policy(), book.policy(agent="AG003")
-    wanted = [f"auto:{number}" for number in (first, second, same)]
+    wanted = [service.reassignable(get(store, number)) for number in (first, second, same)]
     job = jobs.preview(
-        service.REASSIGN, [*wanted, "auto:9", "odd"], {"agent": "AG003", "reason": "retired"}, by="SUP001", title="x"
+        service.REASSIGN, [*wanted, "auto:9|", "odd"], {"agent": "AG003", "reason": "retired"}, by="SUP001", title="x"
     )
     later = book.policy()
     jobs.start(job, by="SUP001")
@@ -315,7 +315,7 @@ def test_bulk_reassignment_acts_on_what_was_previewed_and_tells_what_failed(stor
         pass
     report = jobs.get(store, job)
     assert (report.total, report.succeeded, report.failed) == (5, 2, 3)
-    assert dict(report.failures)[f"auto:{same}"] == "AG003 is its agent already."
+    assert dict(report.failures)[f"auto:{same}, of AG003"] == "AG003 is its agent already."
     assert [get(store, number).agent for number in (first, second, later)] == ["AG003", "AG003", "AG001"]
     assert history(store, first)[0] == ("Given to agent AG003, retired: Agent updated from AG001 to AG003 by SUP001")
 

@@ -13,7 +13,7 @@ from django.test import Client
 from redis import Redis
 
 from dashboard import clock, keys
-from dashboard.repository import jobs
+from dashboard.repository import areas, jobs
 from tests import book
 from tests.views.test_policies import rows, shown
 
@@ -183,6 +183,12 @@ class TestVin:
         take(agent_client, number, "endorse", deductible="250", reason="r")
         assert field(store, number, "deductible") == "250"
 
+    def test_one_that_is_written_oddly_stands_in_nobodys_way(self, agent_client: Client, store: Redis) -> None:
+        number = book.policy(vehicle_vin="1HG BH41-JXM N109186 ?")
+        take(agent_client, number, "endorse", premium="1300", reason="r")
+        assert field(store, number, "premium") == "1300"
+        assert field(store, number, "vehicle_vin") == "1HG BH41-JXM N109186 ?"
+
     def test_it_is_read_while_it_is_typed(self, agent_client: Client, admin_client: Client) -> None:
         query = {"vehicle_vin": "1HGBH41JXMN109186", "vehicle": "Honda"}
         page = agent_client.get("/policies/vin/", query, headers={"HX-Request": "true"}).content.decode()
@@ -280,6 +286,13 @@ class TestFiles:
         assert [row["number"] for row in found] == made
         assert found[0]["vehicle"] == "'=HYPERLINK(1)" and found[0]["premium"] == "1200"
 
+    def test_what_is_not_known_is_an_empty_cell(self, supervisor_client: Client, store: Redis) -> None:
+        """A policy without agent is of no branch."""
+        store.set("policy:auto:100900:status", "ACTIVE")
+        areas.refresh(store, "policies", ["auto:100900"])
+        (row,) = self.rows(supervisor_client)
+        assert {value for name, value in row.items() if name not in ("product", "number", "state", "status")} == {""}
+
     def test_follows_the_lists_order(self, agent_client: Client) -> None:
         far, near = book.policy(expiration_date=day(20)), book.policy(expiration_date=day(10))
         assert [row["number"] for row in self.rows(agent_client, "within=30")] == [near, far]
@@ -313,6 +326,20 @@ class TestReassign:
             *["AG002"] * 3, "AG003", "AG001",
         ]  # fmt: skip
         assert "3 done" in shown(supervisor_client, place)
+
+    def test_what_a_colleague_gave_away_meanwhile_is_left_where_it_is(
+        self, supervisor_client: Client, store: Redis
+    ) -> None:
+        """The preview was of AG001's, and this one is AG003's by now."""
+        mine, given = book.policy(), book.policy()
+        sent = supervisor_client.post("/policies/reassign/?agent=AG001", {"agent": "AG002", "reason": "retired"})
+        assert f"auto:{given}, of AG001" in shown(supervisor_client, sent.headers["Location"])
+        take(supervisor_client, given, "agent", agent="AG003", reason="asked for her")
+        supervisor_client.post(f"{sent.headers['Location']}start/", {})
+        finish_jobs(store)
+        assert [field(store, number, "agent") for number in (mine, given)] == ["AG002", "AG003"]
+        page = shown(supervisor_client, sent.headers["Location"])
+        assert "1 failed" in page and "Its agent is AG003 by now, and was AG001 when that was decided." in page
 
     def test_acts_on_those_that_were_ticked(self, supervisor_client: Client, store: Redis) -> None:
         first, _, third = (book.policy() for _ in range(3))
