@@ -16,7 +16,7 @@ from typing import Any
 from redis import Redis
 
 from dashboard import keys
-from dashboard.repository import areas, audit, groups, holds, metrics, places
+from dashboard.repository import areas, audit, groups, holds, metrics, places, policies
 from dashboard.repository.areas import AREAS
 from dashboard.repository.index import Index
 
@@ -97,6 +97,7 @@ class _Reconciliation:
         self._client = client
         self._thorough = thorough
         self._highest: dict[str, int] = {}
+        self._spots: set[str] = set()
         self.outcome = Outcome()
 
     def look_at(self, names: Sequence[str]) -> None:
@@ -115,7 +116,8 @@ class _Reconciliation:
         """What can be told only once everything was looked at: places compare their lists with all policies, and large
         groups are added up.
         """
-        self.outcome.written += areas.refresh(self._client, "places", places.all_of(self._client))
+        met = self._spots.union(places.all_of(self._client))
+        self.outcome.written += areas.refresh(self._client, "places", sorted(met))
         groups.tally(self._client, pause=pause, stop=stop)
         holds.enforce(self._client)
 
@@ -139,6 +141,14 @@ class _Reconciliation:
     def _refresh(self, name: str, members: Sequence[str]) -> None:
         self.outcome.things += len(members)
         self.outcome.written += areas.refresh(self._client, name, members, force=self._thorough)
+        if name == "policies" and members:
+            self._follow_policies(members)
+
+    def _follow_policies(self, members: Sequence[str]) -> None:
+        """Whom and where these policies name, though nothing is stored of it and nobody knows it yet. Four round trips."""
+        owners = _places(self._client, AREAS["customers"].index, policies.owners(self._client, members))
+        self._refresh("customers", [customer for customer, place in owners if place is None])
+        self._spots.update(places.of_policies(self._client, members))
 
     def _count(self, area: areas.Area, members: Iterable[str]) -> None:
         """Raise the sequences to the highest numbers met."""

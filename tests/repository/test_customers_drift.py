@@ -203,6 +203,17 @@ class TestPlaces:
         with pytest.raises(NotFound):
             places.get(store, "dallas", "75201")
 
+    @pytest.mark.parametrize("thorough", [False, True])
+    def test_the_slow_look_finds_whom_and_where_a_policy_names(self, store: Redis, thorough: bool) -> None:
+        """Though the index has the policy, and neither its customer nor its place."""
+        number = book.policy("home", customer="CUST050", property_address=self.home)
+        store.delete("location:dallas:75201:policies", *keys.customer_keys("CUST050"))
+        for index, member in ((customers.INDEX, "CUST050"), (places.INDEX, "dallas:75201")):
+            index.settle(store, {member: None})
+        reconcile(store, thorough=thorough)
+        assert drifting(store) == ["CUST050"]
+        assert [wrong[0].policy for _, wrong in places.drifting(store).rows] == [f"home:{number}"]
+
     def test_a_policy_that_stands_elsewhere_or_is_gone_is_taken_out(self, store: Redis) -> None:
         number = book.policy("home", property_address="1 Elm St, Austin TX 78701")
         store.set("location:dallas:75201:policies", f"home:{number},home:999")
