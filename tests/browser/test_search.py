@@ -77,6 +77,26 @@ def test_the_open_list_survives_a_live_update(enter: Enter, dashboard: Dashboard
     expect(page.locator("#jump")).to_have_value("john s")
 
 
+def test_the_list_of_customers_follows_what_is_typed_and_stays_with_it(enter: Enter, dashboard: Dashboard) -> None:
+    page = live(enter("AG001", "/customers/"))
+    box = page.locator("#f-q")
+    box.press_sequentially("john sm", delay=20)
+    rows = page.locator("#rows tr:not(.gone)")
+    expect(rows).to_have_count(1)
+    expect(page).to_have_url(re.compile(r"/customers/\?q=john\+sm$"))
+    expect(box).to_be_focused()
+    dashboard.store.set(
+        "customer:CUST804:profile", "John Smithers|Phone:2"
+    )  # a live update asks for what was typed last
+    dashboard.store.set("customer:CUST805:profile", "Zoe Other|Phone:3")
+    expect(rows).to_have_count(2)
+    expect(page.locator("#k-CUST804")).to_be_visible()
+    expect(page.get_by_role("link", name="CSV")).to_have_attribute("href", "/customers/csv/?q=john+sm")
+    box.fill("")
+    expect(page.locator("#k-CUST805")).to_be_visible()
+    expect(page).to_have_url(re.compile(r"/customers/$"))
+
+
 def test_without_javascript_the_form_shows_what_was_found(browser: Browser, dashboard: Dashboard) -> None:
     window = browser.new_context(base_url=dashboard.address, java_script_enabled=False)
     page = window.new_page()
