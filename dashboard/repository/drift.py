@@ -6,7 +6,7 @@ The policies' own `customer` and `premium` are the truth; `customer:<id>:policie
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
@@ -24,6 +24,8 @@ from dashboard.repository.values import amount, answered, dollars, named, plain
 
 MOST = 1_000
 """Policies of one customer that are looked at."""
+EXPORTED = 200
+"""Customers read in one go where the whole list is."""
 NAMED = 20
 """Policies that are named in words, of each sort."""
 
@@ -131,6 +133,17 @@ def listing(client: Redis, *, cursor: Cursor | None = None, size: int = 50) -> P
     return INDEX.things(
         client, {"drift": [DRIFTED]}, "number", size, load=load, facets=lambda each: {}, refresh=refresh, cursor=cursor
     )  # fmt: skip
+
+
+def every(client: Redis) -> Iterator[Drift]:
+    """All of the list, page by page as they are asked for. Ten round trips for each 200."""
+    cursor = None
+    while True:
+        page = listing(client, cursor=cursor, size=EXPORTED)
+        yield from page.rows
+        cursor = page.next
+        if cursor is None:
+            return
 
 
 def repair(customer: str, *, by: str, token: str | None = None) -> str:

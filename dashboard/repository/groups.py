@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 import time
 import uuid
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -152,6 +152,20 @@ def members(client: Redis, group: Group, *, cursor: int = 0, size: int = 50) -> 
             break
     loaded = customers.load(client, found, always=True)
     return Members([loaded[each] for each in found if each in loaded], int(cursor))
+
+
+def everybody(client: Redis, group: Group) -> Iterator[Customer]:
+    """All of a group's members, each once, in no order. Three round trips at most for each thousand."""
+    met: set[str] = set()
+    cursor = 0
+    while True:
+        scan = client.pipeline(transaction=False).sscan(_families[group.kind](group.name), cursor, count=SLICE)
+        cursor, part = answered(scan)[0] or (0, [])
+        fresh = [each for each in part if each not in met]
+        met.update(fresh)
+        yield from customers.load(client, fresh, always=True).values()
+        if int(cursor) == 0:
+            return
 
 
 def membership(client: Redis, customer: str) -> Membership:

@@ -9,7 +9,7 @@ disagrees, the policies' own fields win.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
@@ -29,6 +29,9 @@ from dashboard.repository.values import place as place_of
 
 MOST = 20_000
 """Policies of one ZIP area that are compared with its list."""
+
+EXPORTED = 500
+"""Places read in one go where a whole list is."""
 
 DRIFTED = "yes"
 
@@ -137,6 +140,17 @@ def listing(
     )  # fmt: skip
 
 
+def every(client: Redis, *, city: str | None = None, sort: Sort = "zip", descending: bool = False) -> Iterator[Place]:
+    """All of a list, page by page as they are asked for. Four round trips for each 500."""
+    cursor = None
+    while True:
+        page = listing(client, city=city, sort=sort, descending=descending, cursor=cursor, size=EXPORTED)
+        yield from page.rows
+        cursor = page.next
+        if cursor is None:
+            return
+
+
 def drifting(client: Redis, *, cursor: Cursor | None = None, size: int = 50) -> Page[tuple[Place, list[Misplaced]]]:
     """One page of the places whose list disagrees with the policies. A few round trips for each place of the page."""
 
@@ -147,6 +161,17 @@ def drifting(client: Redis, *, cursor: Cursor | None = None, size: int = 50) -> 
     return INDEX.things(
         client, {"drift": [DRIFTED]}, "zip", size, load=look, facets=lambda each: {}, refresh=refresh, cursor=cursor
     )  # fmt: skip
+
+
+def all_wrong(client: Redis) -> Iterator[tuple[Place, list[Misplaced]]]:
+    """All places whose list disagrees, page by page as they are asked for."""
+    cursor = None
+    while True:
+        page = drifting(client, cursor=cursor)
+        yield from page.rows
+        cursor = page.next
+        if cursor is None:
+            return
 
 
 def policies_in(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 from urllib.parse import urlencode
 
@@ -24,6 +25,8 @@ AREAS = ("customers", "policies")
 PAGE_AREAS = ("customers", "policies", "quotes", "claims", "groups", "payments", "places", "sessions")
 MATCHES = 100
 """Most customers that a search shows."""
+PLACES = 20
+"""Places that disagree which stand below the customers who do."""
 LOOKS = 8
 """Latest looks at a customer that the page shows."""
 
@@ -76,18 +79,23 @@ def csv_file(request: HttpRequest) -> StreamingHttpResponse:
     else:
         wanted, descending = Filter(agent=params.identifier(request, "agent")), request.GET.get("order") == "down"
         found = customers.every(redis.client(), wanted, sort=_sort(request), descending=descending)
+    return file_of("customers", found)
+
+
+def file_of(name: str, found: Iterable[Customer]) -> StreamingHttpResponse:
+    """These customers as a file, `<name>-<today>.csv`."""
     header = (
         "Customer", "Name", "Phone", "E-mail", "Address", "Since", "Risk score", "Preferred agent", "Policies",
         "Total premium, as stored",
     )  # fmt: skip
-    return web.csv_answer(f"customers-{clock.today()}.csv", header, map(_csv_row, found))
-
-
-def _csv_row(each: Customer) -> tuple[object, ...]:
-    return (
-        each.id, each.name, each.phone, each.email, each.address, each.since, each.risk_score, each.agent,
-        each.count, each.total,
+    rows = (
+        (
+            each.id, each.name, each.phone, each.email, each.address, each.since, each.risk_score, each.agent,
+            each.count, each.total,
+        )
+        for each in found
     )  # fmt: skip
+    return web.csv_answer(f"{name}-{clock.today()}.csv", header, rows)
 
 
 # -- one customer
@@ -236,16 +244,47 @@ def repair(request: HttpRequest, customer: str) -> HttpResponse:
 @require_safe
 @requires("review_drift")
 def drifting(request: HttpRequest) -> HttpResponse:
-    """Every customer and every place whose stored relations disagree with the policies."""
+    """Every customer and every place whose stored relations disagree with the policies; `?of=places` these alone."""
     return web.live_page(request, "customers/drift", (*AREAS, "places"), lambda: _drifting(request))
 
 
 def _drifting(request: HttpRequest) -> dict[str, Any]:
-    client = redis.client()
-    page = drift.listing(client, cursor=params.cursor(request))
+    client, cursor = redis.client(), params.cursor(request)
+    alone = _of_places(request)
+    wrong = places.drifting(client, cursor=cursor) if alone else places.drifting(client, size=PLACES)
+    page = wrong if alone else drift.listing(client, cursor=cursor)
     return {
         "page": page,
         "pager": web.pager(request, page),
-        "places": places.drifting(client, size=20),
+        "places": wrong,
+        "alone": alone,
+        "customers": customers.total(client, Filter(drifted=True)) if alone else page.total,
         "may_edit": viewer_of(request).may("edit_customers"),
     }
+
+
+def _of_places(request: HttpRequest) -> bool:
+    return request.GET.get("of") == "places"
+
+
+@require_safe
+@requires("review_drift")
+def drift_file(request: HttpRequest) -> StreamingHttpResponse:
+    """All that disagrees, a line for each contradiction; `?of=places` that of places."""
+    client = redis.client()
+    if _of_places(request):
+        lines = ((where.city, where.zip, each.sentence) for where, wrong in places.all_wrong(client) for each in wrong)
+        return web.csv_answer(f"contradictions-places-{clock.today()}.csv", ("City", "ZIP", "What disagrees"), lines)
+    header = (
+        "Customer", "Name", "What disagrees", "Policies, as stored", "Policies", "Total premium, as stored",
+        "Total premium, by the policies",
+    )  # fmt: skip
+    rows = (
+        (
+            each.customer.id, each.customer.name, said, each.customer.count, len(each.held), each.customer.total,
+            each.total,
+        )
+        for each in drift.every(client)
+        for said in each.sentences
+    )  # fmt: skip
+    return web.csv_answer(f"contradictions-{clock.today()}.csv", header, rows)

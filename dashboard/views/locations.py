@@ -6,11 +6,11 @@ import re
 from typing import Any
 
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
-from dashboard import redis
+from dashboard import clock, redis
 from dashboard.permissions import requires, viewer_of
 from dashboard.repository import audit, places
 from dashboard.views import params, web
@@ -25,19 +25,33 @@ def listing(request: HttpRequest) -> HttpResponse:
 
 
 def _listing(request: HttpRequest) -> dict[str, Any]:
-    client = redis.client()
-    city = re.sub(r"[ .'-]+", "_", request.GET.get("city", "").strip().lower())[:64] or None
-    sort = params.choice(request, "sort", ("zip", "risk")) or "zip"
-    descending = request.GET.get("order") == "down"
-    page = places.listing(client, city=city, sort=sort, cursor=params.cursor(request), descending=descending)  # type: ignore[arg-type]
+    wanted = _wanted(request)
+    page = places.listing(redis.client(), cursor=params.cursor(request), **wanted)
     return {
         "page": page,
         "pager": web.pager(request, page),
-        "city": city,
-        "sort": sort,
-        "descending": descending,
+        "query": request.GET.urlencode(),
         "may_review": viewer_of(request).may("review_drift"),
+        **wanted,
     }
+
+
+def _wanted(request: HttpRequest) -> dict[str, Any]:
+    """What the address restricts the list to, and its order, as `places.listing` takes them."""
+    return {
+        "city": re.sub(r"[ .'-]+", "_", request.GET.get("city", "").strip().lower())[:64] or None,
+        "sort": params.choice(request, "sort", ("zip", "risk")) or "zip",
+        "descending": request.GET.get("order") == "down",
+    }
+
+
+@require_safe
+def csv_file(request: HttpRequest) -> StreamingHttpResponse:
+    """The list with its filter and order, whole."""
+    found = places.every(redis.client(), **_wanted(request))
+    header = ("ZIP", "City", "Policies listed", "Risk score")
+    rows = ((each.zip, each.city, len(each.listed), each.risk) for each in found)
+    return web.csv_answer(f"locations-{clock.today()}.csv", header, rows)
 
 
 @require_safe

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.views.decorators.http import require_safe
 
 from dashboard import redis
 from dashboard.permissions import requires, viewer_of
 from dashboard.repository import groups
 from dashboard.views import params, web
+from dashboard.views.customers import file_of
 
 AREAS = ("groups", "customers")
 
@@ -41,3 +42,12 @@ def _members(request: HttpRequest, kind: str, name: str) -> dict[str, Any]:
     found = groups.members(client, group, cursor=cursor)
     more = web.address(request, at=found.cursor) if found.cursor else ""
     return {"group": group, "found": found, "started": bool(cursor), "more": more, "again": web.address(request)}
+
+
+@require_safe
+@requires("view_customer_data")
+def members_file(request: HttpRequest, kind: str, name: str) -> StreamingHttpResponse:
+    """All of a group's members, however many."""
+    client = redis.client()
+    group = groups.get(client, kind, name)
+    return file_of(f"{group.kind}-{group.name}", groups.everybody(client, group))

@@ -70,6 +70,11 @@ def rows(page: str) -> list[str]:
     return re.findall(r'<tr id="k-(\S+?)"', page)
 
 
+def file(client: Client, path: str) -> list[str]:
+    """The lines of a file without its head."""
+    return b"".join(client.get(path).streaming_content).decode().splitlines()[1:]  # type: ignore[attr-defined]
+
+
 class TestList:
     def test_everybody_sees_every_customer(
         self, agent_client: Client, second_agent_client: Client, admin_client: Client, john: str
@@ -109,8 +114,7 @@ class TestList:
             link = re.search(r'href="(/customers/csv/[^"]*)"', page)
             assert bool(link) == bool(wanted), query
             address = link[1].replace("&amp;", "&") if link else f"/customers/csv/?{query}"
-            lines = b"".join(agent_client.get(address).streaming_content).decode().splitlines()[1:]  # type: ignore[attr-defined]
-            assert [line.partition(",")[0] for line in lines] == wanted, query
+            assert [line.partition(",")[0] for line in file(agent_client, address)] == wanted, query
             assert re.findall(r'id="k-(\w+)"', page) == wanted, query
 
 
@@ -286,8 +290,36 @@ class TestDriftList:
         shown(agent_client, "/customers/drift/", 403)
         assert "/repair/" not in shown(admin_client, "/customers/drift/")
 
+    def test_all_places_are_paged_through_and_all_of_it_is_a_file(
+        self, supervisor_client: Client, store: Redis, john: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("dashboard.views.customers.PLACES", 1)
+        for zip_code in ("75001", "75002", "75003"):
+            store.set(f"location:dallas:{zip_code}:policies", "home:9")
+        reconcile(store)
+        page = shown(supervisor_client, "/customers/drift/")
+        assert "The first 1 of 3" in page and 'href="/customers/drift/?of=places"' in page
+        page = shown(supervisor_client, "/customers/drift/?of=places")
+        assert page.count('id="l-dallas-') == 3 and "2 customers and 3 places" in page and 'id="d-CUST001"' not in page
+        assert file(supervisor_client, "/customers/drift/csv/?of=places")[0] == (
+            'dallas,75001,"home:9 stands in the list of Dallas 75001, but there is no such policy."'
+        )
+        lines = file(supervisor_client, "/customers/drift/csv/")
+        assert "CUST001,John Smith,The stored count is 2; there are 1.,2,1,2000,1200" in lines
+        assert {line.partition(",")[0] for line in lines} == {john, "CUST002"}
+
 
 class TestPlacesAndGroups:
+    def test_their_lists_are_files_in_their_order(self, agent_client: Client, store: Redis, john: str) -> None:
+        store.set("location:fort_worth:76109:risk_score", "900")
+        areas.refresh(store, "places", ["fort_worth:76109"])
+        both = ["76109,fort_worth,0,900", "75201,dallas,2,750"]
+        assert file(agent_client, "/locations/csv/?sort=risk&order=down") == both
+        assert file(agent_client, "/locations/csv/?city=Fort+Worth") == both[:1]
+        lines = file(agent_client, "/segments/segment/high_risk/csv/")
+        assert sorted(line.partition(",")[0] for line in lines) == [john, "CUST003", "CUST007"]
+        shown(agent_client, "/segments/segment/none/csv/", 404)
+
     def test_a_place_shows_its_policies_and_risk(self, agent_client: Client, john: str) -> None:
         page = shown(agent_client, "/locations/dallas/75201/")
         assert "Risk score 750" in page and "100001" in page and "200001" in page
