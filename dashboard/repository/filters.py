@@ -8,7 +8,7 @@ from redis import Redis
 
 from dashboard import keys
 from dashboard.errors import Conflict, Invalid
-from dashboard.repository.values import readable
+from dashboard.repository.values import answered, readable
 
 MOST = 50
 LONGEST_NAME, LONGEST_QUERY = 40, 1_000
@@ -29,28 +29,35 @@ class Saved:
 
 def of_page(client: Redis, person: str, path: str) -> list[Saved]:
     """One round trip."""
-    kept = client.hgetall(keys.saved_filters(person))
-    found = [Saved(*_parts(field), query) for field, query in kept.items()]
+    (kept,) = answered(client.pipeline(transaction=False).hgetall(keys.saved_filters(person)))
+    found = [Saved(*_parts(field), readable(query)) for field, query in (kept or {}).items()]
     return sorted((each for each in found if each.path == path), key=lambda each: each.name.lower())
 
 
 def save(client: Redis, person: str, path: str, name: str, query: str) -> None:
-    """Keep it under its name; an older one of that name and page gives way. Two round trips."""
+    """Keep it under its name; an older one of that name and page gives way, and so does what another tool put in their
+    place. Two round trips.
+    """
     name = " ".join(name.split())
     if not name or len(name) > LONGEST_NAME or not name.isprintable():
         raise Invalid({"name": f"Give the filter a name of up to {LONGEST_NAME} characters."})
     if len(query) > LONGEST_QUERY or not path.startswith("/"):
         raise Invalid({"name": "This filter is too long to be saved."})
-    field = f"{path}\t{name}"
-    kept = client.hkeys(keys.saved_filters(person))
-    if field not in kept and len(kept) >= MOST:
+    field, key = f"{path}\t{name}", keys.saved_filters(person)
+    (kept,) = answered(client.pipeline(transaction=False).hkeys(key))
+    if kept and field not in kept and len(kept) >= MOST:
         raise Conflict(f"{MOST} filters are saved already. Take one away first.")
-    client.hset(keys.saved_filters(person), field, query)
+    pipe = client.pipeline(transaction=True)
+    if kept is None:
+        pipe.unlink(key)
+    pipe.hset(key, field, query)
+    pipe.execute()
 
 
 def remove(client: Redis, person: str, path: str, name: str) -> bool:
     """Whether it was there. One round trip."""
-    return bool(client.hdel(keys.saved_filters(person), f"{path}\t{name}"))
+    pipe = client.pipeline(transaction=False).hdel(keys.saved_filters(person), f"{path}\t{name}")
+    return bool(answered(pipe)[0])
 
 
 def _parts(field: str) -> tuple[str, str]:

@@ -57,6 +57,17 @@ def test_branches_taken_away_open_nothing(store: Redis, demo: None) -> None:
     assert agents.directory(store).branch_of(cast.AGENT) == "dallas"
 
 
+@pytest.mark.parametrize("path", ["/customers/", "/policies/", "/locations/"])
+def test_saved_filters_that_were_broken_keep_nobody_from_a_list(store: Redis, demo: None, path: str) -> None:
+    client: Client = cast.signed_in(cast.AGENT)
+    store.set(keys.saved_filters(cast.AGENT), "broken")
+    assert client.get(path).status_code == 200
+    assert client.post("/filters/remove/", {"next": path, "name": "Mine"}).status_code == 302
+    client.post("/filters/save/", {"next": f"{path}?order=down", "name": "Mine"})
+    assert f'href="{path}?order=down"' in client.get(path).content.decode()
+    assert store.hgetall(keys.saved_filters(cast.AGENT)) == {f"{path}\tMine": "order=down"}
+
+
 def test_a_date_that_cannot_be_read_outlives_an_edit(store: Redis, demo: None) -> None:
     client: Client = cast.signed_in(cast.AGENT)
     number = book.policy()
