@@ -58,16 +58,23 @@ class Figures:
 
 @dataclass(frozen=True)
 class Group:
-    """One segment or tier. `figures` None: not added up yet, or not asked for."""
+    """One segment or tier. `figures` None: not added up yet, or not asked for. `broken`: its key holds no set, so nobody
+    stands in it.
+    """
 
     kind: Kind
     name: str
     size: int
     figures: Figures | None = None
+    broken: bool = False
 
     @property
     def id(self) -> str:
         return f"{self.kind}:{self.name}"
+
+    @property
+    def key(self) -> str:
+        return _families[self.kind](self.name)
 
 
 @dataclass(frozen=True)
@@ -119,7 +126,7 @@ def overview(client: Redis, kind: Kind, *, figures: bool) -> list[Group]:
         figure = kept.get(name)
         if figures and size <= AT_ONCE:
             figure = _add_up(client, kind, name)
-        found.append(Group(kind, name, size, figure))
+        found.append(Group(kind, name, size, figure, broken=sizes[name] is None))
     return found
 
 
@@ -127,10 +134,10 @@ def get(client: Redis, kind: str, name: str) -> Group:
     """Raises NotFound for a kind that is none, and for a group that is neither usual nor there. One round trip."""
     if kind not in KINDS or not keys.is_identifier(name):
         raise NotFound("There is no such group.")
-    size = answered(client.pipeline(transaction=False).scard(_families[kind](name)))[0] or 0
+    size = answered(client.pipeline(transaction=False).scard(_families[kind](name)))[0]
     if not size and name not in USUAL[kind]:
         raise NotFound(f"There is no {kind} {name}.")
-    return Group(kind, name, size)
+    return Group(kind, name, size or 0, broken=size is None)
 
 
 @dataclass(frozen=True)

@@ -551,7 +551,7 @@ def _reassign_step(member: str, params: Mapping[str, str], by: str, token: str) 
 
 def _shown(member: str) -> str:
     policy, _, was = readable(member).partition("|")
-    return f"{policy}, of {was}" if was else policy
+    return f"{policy} ({was})" if was else policy
 
 
 jobs.register_work(REASSIGN, jobs.Work(_reassign_step, shown=_shown))

@@ -117,6 +117,7 @@ def _detail(request: HttpRequest, customer: str) -> dict[str, Any]:
     return {
         "found": found,
         "customer": found.customer,
+        "most": dossier.MOST,
         "events": [_event(each) for each in found.timeline],
         "choices": [
             (kind, getattr(found.groups, kind), ",".join(getattr(found.groups, kind)), groups.names(client, kind))

@@ -23,8 +23,7 @@
     history.replaceState(history.state, "", wanted);
     main.setAttribute("hx-get", wanted);
     htmx.process(main);
-    const next = document.querySelector("#act [name=next]");
-    if (next) next.value = wanted;
+    for (const next of document.querySelectorAll("input[name=next]")) next.value = wanted; // verbs, and saved filters
     htmx.trigger(main, "refresh");
   }
 

@@ -315,7 +315,7 @@ def test_bulk_reassignment_acts_on_what_was_previewed_and_tells_what_failed(stor
         pass
     report = jobs.get(store, job)
     assert (report.total, report.succeeded, report.failed) == (5, 2, 3)
-    assert dict(report.failures)[f"auto:{same}, of AG003"] == "AG003 is its agent already."
+    assert dict(report.failures)[f"auto:{same} (AG003)"] == "AG003 is its agent already."
     assert [get(store, number).agent for number in (first, second, later)] == ["AG003", "AG003", "AG001"]
     assert history(store, first)[0] == ("Given to agent AG003, retired: Agent updated from AG001 to AG003 by SUP001")
 

@@ -133,6 +133,15 @@ class TestWhole:
         assert 'id="s-customer:CUST001:portal"' in shown(admin_client, f"/customers/{john}/")
         assert "s-customer" not in shown(agent_client, f"/customers/{john}/")
 
+    def test_more_policies_than_are_shown_are_said_to_be(
+        self, agent_client: Client, john: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        book.policy()
+        assert "The first" not in shown(agent_client, f"/customers/{john}/")
+        monkeypatch.setattr("dashboard.repository.dossier.MOST", 1)
+        page = shown(agent_client, f"/customers/{john}/")
+        assert "The first 1 of 2. The list has all of them." in page and page.count('id="p-auto-') == 1
+
     def test_an_admin_is_offered_no_changes(self, admin_client: Client, john: str) -> None:
         page = shown(admin_client, f"/customers/{john}/")
         assert "/edit/" not in page and "/repair/" not in page and "/move/" not in page
@@ -338,6 +347,13 @@ class TestPlacesAndGroups:
     ) -> None:
         assert "$2,000" in shown(supervisor_client, "/segments/")
         assert "$2,000" not in shown(agent_client, "/segments/")
+
+    def test_a_group_whose_key_another_tool_broke_is_said_to_be(
+        self, supervisor_client: Client, store: Redis, john: str
+    ) -> None:
+        store.set("tier:silver", "nobody")
+        for path in ("/segments/", "/segments/tier/silver/"):
+            assert "holds no set" in shown(supervisor_client, path)
 
     @pytest.mark.parametrize("at", ["x", "-1", "9" * 30, "123"])
     def test_members(self, agent_client: Client, john: str, at: str) -> None:

@@ -333,7 +333,7 @@ class TestReassign:
         """The preview was of AG001's, and this one is AG003's by now."""
         mine, given = book.policy(), book.policy()
         sent = supervisor_client.post("/policies/reassign/?agent=AG001", {"agent": "AG002", "reason": "retired"})
-        assert f"auto:{given}, of AG001" in shown(supervisor_client, sent.headers["Location"])
+        assert f"auto:{given} (AG001)" in shown(supervisor_client, sent.headers["Location"])
         take(supervisor_client, given, "agent", agent="AG003", reason="asked for her")
         supervisor_client.post(f"{sent.headers['Location']}start/", {})
         finish_jobs(store)
