@@ -59,6 +59,22 @@ class Place:
 
 
 @dataclass(frozen=True)
+class Filter:
+    """What the list of places is restricted to: a `city` as key names have it, or what a `zip` of five digits begins with."""
+
+    city: str | None = None
+    zip: str | None = None
+
+    @property
+    def stretch(self) -> tuple[int | None, int | None]:
+        """From where to where in the order of ZIPs."""
+        if not self.zip:
+            return None, None
+        step = 10 ** (5 - len(self.zip))
+        return int(self.zip) * step, (int(self.zip) + 1) * step - 1
+
+
+@dataclass(frozen=True)
 class Misplaced:
     """A policy that a ZIP area's list lacks, or has though it stands elsewhere (or is gone: `gone`)."""
 
@@ -130,21 +146,25 @@ def _bare(member: str) -> Place | None:
 
 
 def listing(
-    client: Redis, *, city: str | None = None, sort: Sort = "zip", cursor: Cursor | None = None,
-    descending: bool = False, size: int = 50,
+    client: Redis, wanted: Filter, *, sort: Sort = "zip", cursor: Cursor | None = None, descending: bool = False,
+    size: int = 50,
 ) -> Page[Place]:  # fmt: skip
-    """One page of the places, by ZIP or by risk score. Four round trips at most."""
+    """One page of the places, by ZIP or by risk score; those whose ZIP begins so are always by ZIP. Four round trips at
+    most.
+    """
+    low, high = wanted.stretch
     return INDEX.things(
-        client, {"city": [city]} if city else {}, sort, size, load=partial(load, client),
-        facets=lambda each: {"city": clean(each.city)}, refresh=refresh, cursor=cursor, descending=descending,
+        client, {"city": [wanted.city]} if wanted.city else {}, "zip" if wanted.zip else sort, size,
+        load=partial(load, client), facets=lambda each: {"city": clean(each.city)}, refresh=refresh, cursor=cursor,
+        descending=descending, low=low, high=high,
     )  # fmt: skip
 
 
-def every(client: Redis, *, city: str | None = None, sort: Sort = "zip", descending: bool = False) -> Iterator[Place]:
+def every(client: Redis, wanted: Filter, *, sort: Sort = "zip", descending: bool = False) -> Iterator[Place]:
     """All of a list, page by page as they are asked for. Four round trips for each 500."""
     cursor = None
     while True:
-        page = listing(client, city=city, sort=sort, descending=descending, cursor=cursor, size=EXPORTED)
+        page = listing(client, wanted, sort=sort, descending=descending, cursor=cursor, size=EXPORTED)
         yield from page.rows
         cursor = page.next
         if cursor is None:

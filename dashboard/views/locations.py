@@ -13,6 +13,7 @@ from django.views.decorators.http import require_POST, require_safe
 from dashboard import clock, redis
 from dashboard.permissions import requires, viewer_of
 from dashboard.repository import audit, places
+from dashboard.repository.places import Filter
 from dashboard.views import params, web
 
 SIZE = 50
@@ -25,30 +26,36 @@ def listing(request: HttpRequest) -> HttpResponse:
 
 
 def _listing(request: HttpRequest) -> dict[str, Any]:
-    wanted = _wanted(request)
-    page = places.listing(redis.client(), cursor=params.cursor(request), **wanted)
+    wanted, order = _wanted(request), _order(request)
+    page = places.listing(redis.client(), wanted, cursor=params.cursor(request), **order)
     return {
         "page": page,
         "pager": web.pager(request, page),
+        "wanted": wanted,
         "query": request.GET.urlencode(),
         "may_review": viewer_of(request).may("review_drift"),
-        **wanted,
+        **order,
     }
 
 
-def _wanted(request: HttpRequest) -> dict[str, Any]:
-    """What the address restricts the list to, and its order, as `places.listing` takes them."""
-    return {
-        "city": re.sub(r"[ .'-]+", "_", request.GET.get("city", "").strip().lower())[:64] or None,
-        "sort": params.choice(request, "sort", ("zip", "risk")) or "zip",
-        "descending": request.GET.get("order") == "down",
-    }
+def _wanted(request: HttpRequest) -> Filter:
+    """What the address restricts the list to: a city's name, or what a ZIP begins with."""
+    typed = request.GET.get("city", "").strip().lower()
+    if re.fullmatch("[0-9]{1,5}", typed):
+        return Filter(zip=typed)
+    return Filter(city=re.sub(r"[ .'-]+", "_", typed)[:64] or None)
+
+
+def _order(request: HttpRequest) -> dict[str, Any]:
+    """How the address wants the list sorted, as `places.listing` takes it."""
+    sort = "zip" if _wanted(request).zip else params.choice(request, "sort", ("zip", "risk")) or "zip"
+    return {"sort": sort, "descending": request.GET.get("order") == "down"}
 
 
 @require_safe
 def csv_file(request: HttpRequest) -> StreamingHttpResponse:
     """The list with its filter and order, whole."""
-    found = places.every(redis.client(), **_wanted(request))
+    found = places.every(redis.client(), _wanted(request), **_order(request))
     header = ("ZIP", "City", "Policies listed", "Risk score")
     rows = ((each.zip, each.city, len(each.listed), each.risk) for each in found)
     return web.csv_answer(f"locations-{clock.today()}.csv", header, rows)

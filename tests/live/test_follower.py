@@ -137,7 +137,7 @@ def test_what_others_write_of_a_customer_is_found(store: Redis, follower: Follow
     store.sadd("segment:high_risk", "CUST001")
     until(lambda: groups.names(store, "segment") and store.zcard(groups.INDEX.key("kind=segment", "size")))
     store.set("location:dallas:75201:risk_score", "750")
-    until(lambda: places.listing(store).total == 1)
+    until(lambda: places.listing(store, places.Filter()).total == 1)
     store.set("audit:payment:transaction:TXN001", "Customer: CUST001 | Amount: 1200 | Date: 2024-08-18")
     until(lambda: payments.of_customer(store, "CUST001").total == 1)
 

@@ -191,7 +191,7 @@ class TestPlaces:
         store.delete("location:dallas:75201:policies")
         areas.refresh(store, "places", ["dallas:75201"])
         for _ in range(2):  # being read takes no place out, nor does the slow look
-            assert [each.id for each in places.listing(store).rows] == ["dallas:75201"]
+            assert [each.id for each in places.listing(store, places.Filter()).rows] == ["dallas:75201"]
             assert [each.id for each, _ in places.drifting(store).rows] == ["dallas:75201"]
             reconcile(store, thorough=thorough)
         assert places.get(store, "dallas", "75201").listed == ()
@@ -199,7 +199,7 @@ class TestPlaces:
         assert store.get("location:dallas:75201:policies") == f"home:{number}"
         assert not places.drifting(store).rows
         store.delete("location:dallas:75201:policies", *keys.policy_keys("home", number))
-        assert not places.listing(store).rows
+        assert not places.listing(store, places.Filter()).rows
         with pytest.raises(NotFound):
             places.get(store, "dallas", "75201")
 
@@ -245,9 +245,13 @@ class TestPlaces:
         ):
             store.set(keys.location_risk(city, zip_code), risk)
         reconcile(store)
-        assert [each.zip for each in places.listing(store).rows] == ["75201", "75204", "78701"]
-        assert places.listing(store, sort="risk", descending=True).rows[0].zip == "78701"
-        assert [each.zip for each in places.listing(store, city="dallas").rows] == ["75201", "75204"]
+        assert [each.zip for each in places.listing(store, places.Filter()).rows] == ["75201", "75204", "78701"]
+        assert places.listing(store, places.Filter(), sort="risk", descending=True).rows[0].zip == "78701"
+        assert [each.zip for each in places.listing(store, places.Filter(city="dallas")).rows] == ["75201", "75204"]
+        for begun, wanted in (("752", ["75201", "75204"]), ("75204", ["75204"]), ("7", ["75201", "75204", "78701"])):
+            found = places.listing(store, places.Filter(zip=begun), sort="risk")
+            assert ([each.zip for each in found.rows], found.total) == (wanted, len(wanted))
+        assert not places.listing(store, places.Filter(zip="0752")).rows
 
 
 def test_a_premium_that_another_tool_wrote_is_compared_at_once(store: Redis) -> None:

@@ -325,6 +325,9 @@ class TestPlacesAndGroups:
         both = ["76109,fort_worth,0,900", "75201,dallas,2,750"]
         assert file(agent_client, "/locations/csv/?sort=risk&order=down") == both
         assert file(agent_client, "/locations/csv/?city=Fort+Worth") == both[:1]
+        assert file(agent_client, "/locations/csv/?city=752&sort=risk") == both[1:]
+        page = shown(agent_client, "/locations/?city=752&sort=risk")
+        assert "1 ZIP area begins with 752" in page and 'id="l-fort_worth' not in page and 'value="752"' in page
         lines = file(agent_client, "/segments/segment/high_risk/csv/")
         assert sorted(line.partition(",")[0] for line in lines) == [john, "CUST003", "CUST007"]
         shown(agent_client, "/segments/segment/none/csv/", 404)
