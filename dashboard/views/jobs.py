@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from django.contrib import messages
@@ -10,11 +11,24 @@ from django.urls import reverse
 from django.views.decorators.http import require_GET, require_POST
 
 from dashboard import redis
-from dashboard.errors import NotFound
-from dashboard.permissions import viewer_of
+from dashboard.errors import Forbidden, NotFound
+from dashboard.permissions import Ability, viewer_of
 from dashboard.repository import jobs
+from dashboard.repository.areas import REFRESH
 from dashboard.repository.jobs import Job
+from dashboard.repository.layouts import CONVERT
+from dashboard.repository.lifting import LIFT
+from dashboard.repository.policy_service import REASSIGN
 from dashboard.views import web
+
+STARTED_BY: Mapping[str, Ability] = {
+    "extend_quotes": "create_quotes",
+    REASSIGN: "reassign_policies",
+    LIFT: "unlock_accounts",
+    REFRESH: "manage_staff",
+    **dict.fromkeys((CONVERT, "lifetimes", "extend_quotes_found", "cleanup", "fix_keys"), "manage_keys"),
+}
+"""What one has to be allowed to start each kind of work: asked anew, for the preview may be older than one's rights."""
 
 
 def job_for(request: HttpRequest, job: str) -> Job:
@@ -36,7 +50,9 @@ def _detail(request: HttpRequest, job: str) -> dict[str, Any]:
 
 @require_POST
 def start(request: HttpRequest, job: str) -> HttpResponse:
-    job_for(request, job)
+    found = job_for(request, job)
+    if found.kind not in STARTED_BY or not viewer_of(request).may(STARTED_BY[found.kind]):
+        raise Forbidden("Your role does not allow this any more.")
     with web.told(request):
         jobs.start(job, by=viewer_of(request).id)
         messages.success(request, "It is under way.")

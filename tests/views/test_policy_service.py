@@ -13,7 +13,8 @@ from django.test import Client
 from redis import Redis
 
 from dashboard import clock, keys
-from dashboard.repository import areas, jobs
+from dashboard.repository import areas, jobs, policy_service
+from dashboard.views.jobs import STARTED_BY
 from tests import book
 from tests.views.test_policies import rows, shown
 
@@ -355,6 +356,18 @@ class TestReassign:
         assert 'id="id_agent_error"' in unknown
         nothing = supervisor_client.post(f"{path}?agent=AG003", {"agent": "AG002", "reason": "r"}).content.decode()
         assert "Nothing fits" in nothing
+
+    def test_who_may_no_longer_do_it_cannot_start_what_they_previewed(self, agent_client: Client, store: Redis) -> None:
+        """As of a supervisor who has become an agent since."""
+        number = book.policy()
+        members, typed = [f"auto:{number}|AG001"], {"agent": "AG002", "reason": "r"}
+        job = jobs.preview(policy_service.REASSIGN, members, typed, by="AG001", title="Give 1 policy to AG002")
+        assert agent_client.post(f"/jobs/{job}/start/", {}).status_code == 403
+        finish_jobs(store)
+        assert field(store, number, "agent") == "AG001"
+
+    def test_every_kind_of_work_says_who_may_start_it(self) -> None:
+        assert set(STARTED_BY) == set(jobs._kinds)
 
     def test_is_for_supervisors(self, agent_client: Client, admin_client: Client) -> None:
         book.policy()
