@@ -159,15 +159,15 @@ def new(request: HttpRequest) -> HttpResponse:
         "preferred_agent": viewer.id if viewer.role == "agent" else "",
     }
     form = CustomerForm(request.POST or None, initial=first)
-    if request.method == "POST" and form.is_valid():
-        try:
-            number = dossier.create(form.facts, by=viewer.id, token=web.token_of(request))
-        except Invalid as error:
-            refuse(form, error)
-        else:
-            messages.success(request, f"{form.cleaned_data['name']} is customer {number}.")
-            return redirect("customer", number)
-    return web.form_page(request, "customers/form", {"form": form})
+
+    def create() -> str:
+        return dossier.create(form.facts, by=viewer.id, token=web.token_of(request))
+
+    number, status = web.attempt(form, create)
+    if number is not None:
+        messages.success(request, f"{form.cleaned_data['name']} is customer {number}.")
+        return redirect("customer", number)
+    return web.form_page(request, "customers/form", {"form": form}, status=status)
 
 
 @require_http_methods(["GET", "POST"])

@@ -130,17 +130,17 @@ def new(request: HttpRequest) -> HttpResponse:
     first = year_from_today(product) | {"agent": viewer.id if viewer.role == "agent" else ""}
     first["customer"] = params.identifier(request, "customer")
     form = FORMS[product](request.POST or None, initial=first)
-    if request.method == "POST" and form.is_valid():
-        try:
-            own_branch(viewer, form.cleaned_data.get("agent"))
-            created = policies.create(form.facts, product, by=viewer.id, token=web.token_of(request))
-        except Invalid as error:
-            refuse(form, error)
-        else:
-            messages.success(request, f"Policy {created.partition(':')[2]} is on the books.")
-            return redirect("policy", *created.split(":"))
+
+    def create() -> str:
+        own_branch(viewer, form.cleaned_data.get("agent"))
+        return policies.create(form.facts, product, by=viewer.id, token=web.token_of(request))
+
+    created, status = web.attempt(form, create)
+    if created is not None:
+        messages.success(request, f"Policy {created.partition(':')[2]} is on the books.")
+        return redirect("policy", *created.split(":"))
     shown = {"form": form, "product": product, "products": products, "vin": typed_vin(form, None)}
-    return web.form_page(request, "policies/form", shown)
+    return web.form_page(request, "policies/form", shown, status=status)
 
 
 @require_http_methods(["GET", "POST"])

@@ -159,6 +159,16 @@ class TestNew:
             assert f'id="id_{name}_error"' in page and f'value="{value}"' in page
         assert not list(store.scan_iter("policy:*"))
 
+    def test_what_another_tool_broke_is_told_and_nothing_typed_is_lost(
+        self, agent_client: Client, store: Redis
+    ) -> None:
+        store.sadd("customer:CUST004:policies", "a set")
+        answer = agent_client.post("/policies/new/", self.typed)
+        page = answer.content.decode()
+        assert answer.status_code == 409 and 'value="Kia Rio"' in page
+        assert "customer:CUST004:policies holds a set where a string belongs" in page
+        assert not store.keys("policy:*")
+
     def test_an_agent_cannot_give_it_to_a_branch_they_do_not_see(self, agent_client: Client, store: Redis) -> None:
         page = agent_client.post("/policies/new/", {**self.typed, "agent": "AG002"}).content.decode()
         assert 'id="id_agent_error"' in page and not list(store.scan_iter("policy:*"))
