@@ -8,6 +8,9 @@ by the anchors, which are kept with the accounts.
 
     dash:chain:000000   list   ["audit:policy:...", "<digest>", 1787043600000, "<link>"]   a thousand in each
     dash:chain-head     hash   links 1234, last <link>
+
+Other tools write a payment and give it its end in two commands (the document, lines 285-287). One that has none yet when
+it is sealed is to stand as long as its family does, counted from then.
 """
 
 from __future__ import annotations
@@ -24,6 +27,7 @@ from django.conf import settings
 from redis import Redis
 
 from dashboard import clock, keys
+from dashboard.errors import Conflict
 from dashboard.repository import audit, holds
 from dashboard.repository.store import Change, change
 from dashboard.repository.values import answered
@@ -32,6 +36,10 @@ SLICE = 500
 """Links that are sealed, or verified, in one go."""
 IN_BUCKET = 1_000
 _FIRST = ""
+_MOST_GAPS = 100
+"""Buckets without any link, one after the other, behind which no more are looked for: a head that was made up may say
+that there are any number.
+"""
 
 
 class Link(NamedTuple):
@@ -87,24 +95,25 @@ class Verdict:
 
 
 def seal(client: Redis, *, most: int = SLICE) -> int:
-    """Seal what waits, up to `most` records, in order. Gives how many. One round trip where nothing waits, else six.
-    Two processes that seal at once: the head is watched, and the second begins anew.
+    """Seal what waits, up to `most` records, in order. Gives how many. One round trip where nothing waits, else eight.
+    Two processes that seal at once: the head is watched, and the second begins anew. Raises Conflict where the chain was
+    broken so that it cannot be gone on with: records go on waiting.
     """
-    if not client.llen(keys.chain_queue()):
+    if not waiting(client):
         return 0
 
     def action(draft: Change) -> int:
         draft.watch(keys.chain_head())
         draft.require("hash", [keys.chain_head()])
         names = draft.client.lrange(keys.chain_queue(), 0, most - 1)
-        at = head(draft.client)
+        at = _goes_on_at(draft.client)
         draft.require("list", sorted({_bucket(at.links), _bucket(at.links + len(names))}))
         last = at.last
         found = list(_as_they_are(draft.client, names))
         # What a legal hold keeps from ending is sealed with its own end, which it gets again.
         own = holds.deadlines(draft.client, [name for name, _, ends in found if not ends])
         for number, (name, digest, now) in enumerate(found, at.links):
-            ends = now or own.get(name, 0)
+            ends = now or own.get(name, 0) or _due(name, digest)
             last = _link(_key(), last, number, name, digest, ends)
             draft.record("RPUSH", _bucket(number), json.dumps([name, digest, ends, last], separators=(",", ":")))
         draft.record("HSET", keys.chain_head(), "links", str(at.links + len(names)), "last", last)
@@ -114,15 +123,35 @@ def seal(client: Redis, *, most: int = SLICE) -> int:
     return change(action)
 
 
+def _due(name: str, digest: str) -> int:
+    """When a record without end may end at the earliest, in Unix ms; 0 for what is gone, or is of no family."""
+    parsed = keys.parse(name)
+    return clock.now_ms() + parsed.family.lives[0] * clock.SECOND if digest and parsed and parsed.family.lives else 0
+
+
 def head(client: Redis) -> Head:
     """One round trip. A head that cannot be read is the beginning: `verify` says so."""
-    found = client.hgetall(keys.chain_head())
-    links = found.get("links", "0")
-    return Head(int(links) if links.isdecimal() else 0, found.get("last", _FIRST))
+    (found,) = answered(client.pipeline(transaction=False).hgetall(keys.chain_head()))
+    links = (found or {}).get("links", "")
+    if not (links.isascii() and links.isdecimal() and len(links) < 16):
+        return Head(0, _FIRST)
+    return Head(int(links), found.get("last", _FIRST))
+
+
+def _goes_on_at(client: Redis) -> Head:
+    """The head. Raises Conflict where it is lost and there are links. Two round trips."""
+    begun = client.exists(_bucket(0))  # before the head, which whoever begins the chain at this moment writes with it
+    at = head(client)
+    if begun and not at.links:
+        raise Conflict("The chain has links, and its head is gone or cannot be read: nobody knows where it goes on.")
+    return at
 
 
 def waiting(client: Redis) -> int:
-    return int(client.llen(keys.chain_queue()))
+    """How many records are not sealed yet. One round trip. A queue of another type has none: the next record's writing
+    drops it, and `unsealed` finds those that stood there.
+    """
+    return answered(client.pipeline(transaction=False).llen(keys.chain_queue()))[0] or 0
 
 
 # -- verifying
@@ -200,15 +229,26 @@ def unsealed(client: Redis) -> list[str]:
     One SCAN, beside everybody's work; holds a number for each link in memory.
     """
     sealed = {hash(link.key) for link in _links(client, head(client).links)}
-    sealed |= {hash(name) for name in client.lrange(keys.chain_queue(), 0, -1)}
+    (queued,) = answered(client.pipeline(transaction=False).lrange(keys.chain_queue(), 0, -1))
+    sealed |= {hash(name) for name in queued or ()}
     found = client.scan_iter(match=f"{keys.AUDIT}*", count=SLICE)
     return [name for name in found if hash(name) not in sealed and audit.kind_of(name)]
 
 
-def queue(client: Redis, names: Sequence[str]) -> None:
-    """Put these in the queue. One round trip."""
-    if names:
-        client.rpush(keys.chain_queue(), *names)
+def catch_up(client: Redis, *, said: Callable[[], None] = lambda: None) -> int:
+    """Seal all that waits, and what no queue knew, as it is. Gives how many of the latter were sealed. Where the chain
+    cannot be gone on with, what is wrong with it is for `verify` to name.
+    """
+    try:
+        _goes_on_at(client)
+        late = unsealed(client)
+        if late:
+            change(lambda draft: draft.record("RPUSH", keys.chain_queue(), *late))
+        while seal(client):
+            said()
+    except Conflict:
+        return 0
+    return len(late)
 
 
 # -- links
@@ -216,8 +256,12 @@ def queue(client: Redis, names: Sequence[str]) -> None:
 
 def _links(client: Redis, count: int) -> Iterator[Link]:
     """All links in order; what is not one of ours is passed over, and so missing."""
+    gaps = 0
     for bucket in range(0, max(count, 1), IN_BUCKET):
         (rows,) = answered(client.pipeline(transaction=False).lrange(_bucket(bucket), 0, -1))
+        gaps = 0 if rows else gaps + 1
+        if gaps > _MOST_GAPS:
+            return
         for offset, raw in enumerate(rows or ()):
             link = _parsed(bucket + offset, raw)
             if link:
@@ -227,8 +271,9 @@ def _links(client: Redis, count: int) -> Iterator[Link]:
 def _parsed(number: int, raw: str) -> Link | None:
     try:
         key, digest, ends, link = json.loads(raw)
+        str(key).encode(errors="surrogateescape")  # no key is called by what has no bytes
         return Link(number, str(key), str(digest), int(ends), str(link))
-    except (ValueError, TypeError, RecursionError):
+    except (ValueError, TypeError, OverflowError, RecursionError):
         return None
 
 

@@ -18,16 +18,13 @@ class Command(StoreCommand):
     stopped = "Stopped. Nothing was changed."
 
     def work(self, client: Redis, **options: Any) -> None:
-        late = chain.unsealed(client)
-        chain.queue(client, late)
-        while chain.seal(client):
-            pass
+        late = chain.catch_up(client)
         if late:
-            self.stdout.write(f"{len(late):,} records were in no link; they are sealed as they are now.")
+            self.stdout.write(f"{late:,} records were in no link; they are sealed as they are now.")
         known, at = anchors.known(), chain.head(client)
         with Progress("links", total=at.links) as progress:
             verdict = chain.verify(client, anchors=known, progress=progress.update)
-        verification.keep(verdict, by="manage.py", late=len(late))
+        verification.keep(verdict, by="manage.py", late=late)
         self.stdout.write(
             f"{verdict.links:,} links: {verdict.standing:,} records stand, {verdict.ended:,} had their time."
         )
