@@ -156,6 +156,11 @@ def looked(customer: str, by: str) -> None:
         log.warning("A look at a customer could not be recorded: %s", type(error).__name__)
 
 
+def exported(what: str, *, by: str) -> None:
+    """Record that somebody took a file of many customers' data: one record with their account, not one for each customer."""
+    change(lambda draft: append(draft, SECURITY, by, text=f"{readable(what)} exported by {by}", by=by))
+
+
 def note(client: Redis, key: str, parsed: keys.Parsed, *, anew: bool = False) -> None:
     """List an audit record that another tool wrote, and put it in the queue of the chain; not one that is listed
     already, as ours are from the beginning: with `anew` its other lists get it again. Two round trips.

@@ -75,15 +75,17 @@ def csv_file(request: HttpRequest) -> StreamingHttpResponse:
     """All that the page's search, or its filter in its order, finds, however many."""
     typed = request.GET.get("q", "").strip()[: search.LONGEST]
     if len(typed) >= search.SHORTEST:
-        found = search.everybody(redis.client(), viewer_of(request).scope, typed)
+        found, which = search.everybody(redis.client(), viewer_of(request).scope, typed), f"found by {typed}"
     else:
         wanted, descending = Filter(agent=params.identifier(request, "agent")), request.GET.get("order") == "down"
         found = customers.every(redis.client(), wanted, sort=_sort(request), descending=descending)
-    return file_of("customers", found)
+        which = f"of {wanted.agent}" if wanted.agent else "all of them"
+    return file_of(request, "customers", which, found)
 
 
-def file_of(name: str, found: Iterable[Customer]) -> StreamingHttpResponse:
-    """These customers as a file, `<name>-<today>.csv`."""
+def file_of(request: HttpRequest, name: str, which: str, found: Iterable[Customer]) -> StreamingHttpResponse:
+    """These customers as a file, `<name>-<today>.csv`. That it was taken is on record."""
+    audit.exported(f"Customers ({which})", by=viewer_of(request).id)
     header = (
         "Customer", "Name", "Phone", "E-mail", "Address", "Since", "Risk score", "Preferred agent", "Policies",
         "Total premium, as stored",

@@ -23,7 +23,7 @@ from dashboard.errors import Invalid, NotFound
 from dashboard.forms.keyspace import Lifetime
 from dashboard.keys import CATALOGUE, Family, Parsed
 from dashboard.permissions import requires, viewer_of
-from dashboard.repository import census, families, key_batch, key_change, linter, one_key
+from dashboard.repository import audit, census, families, key_batch, key_change, linter, one_key
 from dashboard.repository.census import Census, Count
 from dashboard.views import params, web
 
@@ -219,7 +219,10 @@ def key(request: HttpRequest) -> HttpResponse:
     name = named(request)
     parsed = keys.parse(name)
     areas = (*AREAS, parsed.family.area) if parsed and parsed.family.area else AREAS
-    return web.live_page(request, "keyspace/key", areas, lambda: _key(request, name), shared=False)
+    answer = web.live_page(request, "keyspace/key", areas, lambda: _key(request, name), shared=False)
+    if parsed and parsed.family is keys.customer_field:
+        audit.looked(parsed.parts["customer"], viewer_of(request).id)
+    return answer
 
 
 def _key(request: HttpRequest, name: str) -> dict[str, Any]:

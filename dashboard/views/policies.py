@@ -25,7 +25,9 @@ WITHIN = ((-1, "Past their end"), (7, "End within 7 days"), (30, "End within 30 
 
 @require_safe
 def listing(request: HttpRequest) -> HttpResponse:
-    return web.live_page(request, "policies", ("policies", "customers"), lambda: _listing(request))
+    answer = web.live_page(request, "policies", ("policies", "customers"), lambda: _listing(request))
+    _looked(request, params.identifier(request, "customer"))
+    return answer
 
 
 def _listing(request: HttpRequest) -> dict[str, Any]:
@@ -84,7 +86,17 @@ def _chips(request: HttpRequest, totals: dict[str, int], wanted: Filter) -> list
 @require_safe
 def detail(request: HttpRequest, product: str, number: str) -> HttpResponse:
     areas = ("policies", "claims", "customers")
-    return web.live_page(request, "policies/detail", areas, lambda: _detail(request, product, number))
+    answer = web.live_page(request, "policies/detail", areas, lambda: _detail(request, product, number))
+    # Behind the page, so that it was theirs to see; read again, for it may have been rendered for somebody else.
+    policy = policies.load(redis.client(), [f"{product}:{number}"]).get(f"{product}:{number}")
+    _looked(request, policy.customer if policy else None)
+    return answer
+
+
+def _looked(request: HttpRequest, customer: str | None) -> None:
+    """The customer's own data stand on the page, too. Two round trips where that was noted before."""
+    if customer and customers.exists(redis.client(), customer):
+        audit.looked(customer, viewer_of(request).id)
 
 
 def _detail(request: HttpRequest, product: str, number: str) -> dict[str, Any]:

@@ -50,4 +50,6 @@ def members_file(request: HttpRequest, kind: str, name: str) -> StreamingHttpRes
     """All of a group's members, however many."""
     client = redis.client()
     group = groups.get(client, kind, name)
-    return file_of(f"{group.kind}-{group.name}", groups.everybody(client, group))
+    return file_of(
+        request, f"{group.kind}-{group.name}", f"of the {group.kind} {group.name}", groups.everybody(client, group)
+    )

@@ -422,13 +422,41 @@ class TestWhoLooked:
         shown(second_agent_client, f"/customers/{john}/edit/")
         assert sorted(self.records(store, john)) == ["AG001", "AG002"]
 
+    @pytest.mark.parametrize("path", ["/customers/{john}/", "/policies/auto/{number}/", "/policies/?customer={john}"])
     def test_a_live_answer_that_was_made_for_another_is_a_look_too(
-        self, agent_client: Client, demo: None, store: Redis, john: str
+        self, agent_client: Client, demo: None, store: Redis, john: str, path: str
+    ) -> None:
+        address = path.format(john=john, number=book.policy(customer=john))
+        accounts.sync_directory()
+        for client in (agent_client, cast.signed_in(cast.SUPERVISOR), agent_client):
+            assert client.get(address, headers={"HX-Request": "true"}).status_code == 200
+        assert sorted(self.records(store, john)) == ["AG001", "SUP001"]
+
+    def test_an_admin_who_looks_at_the_customers_keys_has_looked(
+        self, admin_client: Client, store: Redis, john: str
+    ) -> None:
+        assert admin_client.get(f"/keys/key/?key=customer:{john}:profile").status_code == 200
+        assert self.records(store, john) == ["ADM001"]
+
+    def test_nobodys_policies_and_one_of_another_branch_are_no_looks(
+        self, second_agent_client: Client, demo: None, store: Redis, john: str
     ) -> None:
         accounts.sync_directory()
-        for client in (agent_client, cast.signed_in(cast.SUPERVISOR)):
-            assert client.get(f"/customers/{john}/", headers={"HX-Request": "true"}).status_code == 200
-        assert sorted(self.records(store, john)) == ["AG001", "SUP001"]
+        hidden = book.policy(customer=john, agent="AG001")
+        assert second_agent_client.get(f"/policies/auto/{hidden}/").status_code == 404
+        assert second_agent_client.get("/policies/?customer=CUST999").status_code == 200
+        assert store.keys("audit:access:*") == []
+
+    @pytest.mark.parametrize(
+        ("query", "words"),
+        [("", "all of them"), ("?agent=AG002", "of AG002"), ("?q=john by EVE", "found by john by EVE")],
+    )
+    def test_who_takes_a_file_of_customers_is_on_record(
+        self, agent_client: Client, store: Redis, john: str, query: str, words: str
+    ) -> None:
+        assert agent_client.get(f"/customers/csv/{query}").status_code == 200
+        record = audit.history(store, audit.SECURITY, "AG001")[0]
+        assert record.by == "AG001" and record.text.startswith(f"Customers ({words}) exported by AG001")
 
     def test_a_stranger_is_nobodys_look(self, agent_client: Client, store: Redis, demo: None) -> None:
         shown(agent_client, "/customers/CUST999/", 404)
