@@ -347,6 +347,7 @@ class Follower:
                     stop.wait(IDLE)
         except (RedisError, StoreDown) as error:
             log.info("Bulk work waits for the store: %s", type(error).__name__)
+            stop.wait(RENEW)
 
     def _see_to_the_chain(self, stop: threading.Event) -> None:
         """Looking at the whole chain takes as long as it takes; it has a thread of its own, too."""
@@ -383,6 +384,7 @@ class Follower:
                 stop.wait(ASKED)
         except RedisError as error:
             log.info("The census waits for the store: %s", type(error).__name__)
+            stop.wait(RENEW)
 
     # -- the lease
 

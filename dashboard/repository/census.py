@@ -16,7 +16,7 @@ import json
 import random
 import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -279,7 +279,6 @@ def _parsed(facts: Mapping[str, str]) -> Census | None:
     state = facts.get("state", "")
     if state != "done" and clock.now_ms() - _number(facts.get("beat")) > SILENT:
         state = "broken"
-    counts, found = _json(facts.get("families")), _json(facts.get("findings"))
     return Census(
         state=state,
         by=facts.get("by", ""),
@@ -287,26 +286,51 @@ def _parsed(facts: Mapping[str, str]) -> Census | None:
         ended=_moment(facts.get("ended")),
         keys=_number(facts.get("keys")),
         total=_number(facts.get("total")),
-        families={name: Count(*count) for name, count in counts.items() if len(count) == 3},
+        families={name: count for name, told in _json(facts.get("families")) if (count := _count(told))},
         findings={
-            rule: Found(sum(of.values()), of, tuple(examples))
-            for rule, (of, examples) in found.items()
-            if rule in linter.RULES
+            rule: found
+            for rule, told in _json(facts.get("findings"))
+            if rule in linter.RULES and (found := _found(told))
         },
     )
 
 
-def _json(text: str | None) -> dict[str, Any]:
-    """What another tool spoilt is as good as nothing: the next census is right."""
+def _json(text: str | None) -> Iterable[tuple[str, Any]]:
+    """What another tool spoilt, all of it or one entry, is as good as nothing: the next census is right."""
     try:
         found = json.loads(text or "{}")
     except (ValueError, RecursionError):
-        return {}
-    return found if isinstance(found, dict) else {}
+        return ()
+    return found.items() if isinstance(found, dict) else ()
+
+
+def _count(told: Any) -> Count | None:
+    match told:
+        case [int(count), int(lasting), None | int() | float() as each] if _sound(count, lasting, each or 0):
+            return Count(count, lasting, each)
+    return None
+
+
+def _found(told: Any) -> Found | None:
+    match told:
+        case [dict(of), list(names)] if all(isinstance(count, int) and _sound(count) for count in of.values()):
+            return Found(sum(of.values()), of, tuple(name for name in names if _may_be_a_name(name)))
+    return None
+
+
+def _sound(*numbers: float) -> bool:
+    return all(0 <= number < 2**53 for number in numbers)
+
+
+def _may_be_a_name(name: Any) -> bool:
+    try:
+        return isinstance(name, str) and bool(name.encode(errors="surrogateescape"))
+    except UnicodeEncodeError:
+        return False
 
 
 def _number(text: str | None) -> int:
-    return int(text) if text and text.isdecimal() else 0
+    return int(text) if text and text.isascii() and text.isdecimal() and len(text) < 16 else 0
 
 
 def _moment(text: str | None) -> datetime | None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -21,11 +22,14 @@ from datetime import datetime
 from typing import Literal
 
 from redis import Redis
+from redis.exceptions import ResponseError
 
 from dashboard import clock, keys, redis
 from dashboard.errors import Conflict, DomainError, NotFound, StoreDown
 from dashboard.repository.store import Change, change
-from dashboard.repository.values import readable
+from dashboard.repository.values import answered, readable
+
+log = logging.getLogger(__name__)
 
 SLICE = 50
 """Members done before the progress is written and others get their turn."""
@@ -63,7 +67,7 @@ _kinds: dict[str, Work] = {}
 @dataclass(frozen=True)
 class Job:
     """One piece of bulk work; `failures` are the first of (member, why), `members` the first of all. While it gathers,
-    `looked` of about `among` keys were looked at; `cut`: there were more than can be done at once.
+    `looked` of about `among` keys were looked at, and the walk goes on at `cursor`; `cut`: there were more than can be done at once.
     """
 
     id: str
@@ -82,6 +86,7 @@ class Job:
     failures: tuple[tuple[str, str], ...]
     looked: int = 0
     among: int = 0
+    cursor: int = 0
     cut: bool = False
 
     @property
@@ -135,6 +140,7 @@ def gather(kind: str, params: Mapping[str, str], *, by: str, title: str, token: 
         fields = [part for pair in (facts | {"among": among}).items() for part in pair]
         draft.record("HSET", keys.job(job), *fields)
         draft.expire_at(clock.now_ms() + KEPT, keys.job(job))
+        draft.require("set", [keys.jobs_running()])
         draft.record("SADD", keys.jobs_running(), job)
         draft.event("jobs", job)
         return job
@@ -160,55 +166,69 @@ def stop(job: str, *, by: str) -> None:
 
 
 def get(client: Redis, job: str) -> Job:
-    """Three reads, one round trip. Raises NotFound."""
-    facts, members, failures = (
+    """Three reads, one round trip. Raises NotFound, also for what another tool made unreadable."""
+    facts, members, failures = answered(
         client.pipeline(transaction=False)
         .hgetall(_key(job))
         .lrange(keys.job_members(job), 0, NAMED - 1)
         .lrange(keys.job_failures(job), 0, NAMED - 1)
-        .execute()
     )
     if not facts:
         raise NotFound("This job is no longer kept. A preview that nobody confirms ends after an hour.")
-    shown = _kinds[facts["kind"]].shown if facts["kind"] in _kinds else readable
-    return Job(
-        id=job,
-        kind=facts["kind"],
-        title=facts["title"],
-        state=facts["state"],
-        total=int(facts["total"]),
-        done=int(facts["done"]),
-        failed=int(facts["failed"]),
-        by=facts["by"],
-        params=json.loads(facts["params"]),
-        created=clock.moment(int(facts["created"])),
-        started=_moment(facts.get("started")),
-        ended=_moment(facts.get("ended")),
-        members=tuple(map(shown, members)),
-        failures=tuple((shown(member), why) for member, why in map(_failure, failures)),
-        looked=int(facts.get("looked", 0)),
-        among=int(facts.get("among", 0)),
-        cut="cut" in facts,
-    )
+    shown = _kinds[facts["kind"]].shown if facts.get("kind") in _kinds else readable
+    try:
+        return Job(
+            id=job,
+            kind=facts["kind"],
+            title=readable(facts["title"]),
+            state=facts["state"],
+            total=int(facts["total"]),
+            done=int(facts["done"]),
+            failed=int(facts["failed"]),
+            by=facts["by"],
+            params=dict(json.loads(facts["params"])),
+            created=clock.moment(int(facts["created"])),
+            started=_moment(facts.get("started")),
+            ended=_moment(facts.get("ended")),
+            members=tuple(map(shown, members or ())),
+            failures=tuple((shown(member), why) for member, why in map(_failure, failures or ())),
+            looked=int(facts.get("looked", 0)),
+            among=int(facts.get("among", 0)),
+            cursor=int(facts.get("cursor", 0)),
+            cut="cut" in facts,
+        )
+    except (LookupError, ValueError, TypeError, OverflowError, RecursionError) as error:
+        raise NotFound("What is kept of this job cannot be read: another tool wrote there.") from error
 
 
 def running(client: Redis) -> list[Job]:
     """The jobs under way. Two round trips, and one for each."""
     found = []
-    for job in sorted(client.smembers(keys.jobs_running())):
+    for job in _under_way(client):
         with suppress(NotFound):
             found.append(get(client, job))
     return found
 
 
+def _under_way(client: Redis) -> list[str]:
+    """One round trip."""
+    return sorted(answered(client.pipeline(transaction=False).smembers(keys.jobs_running()))[0] or ())
+
+
 def work_once(client: Redis) -> bool:
     """Do one slice of each running job. Whether there was anything to do. For the process that holds the lease."""
-    running = client.smembers(keys.jobs_running())
-    for job in sorted(running):
+    running = _under_way(client)
+    for job in running:
         try:
             _slice(client, job)
         except NotFound:
             client.srem(keys.jobs_running(), job)
+        except (LookupError, ValueError, TypeError, ResponseError) as error:
+            if isinstance(error, ResponseError) and "WRONGTYPE" not in str(error):
+                raise
+            # What another tool wrote into it must not keep the others waiting.
+            log.exception("Bulk work cannot be gone on with, and is stopped.")
+            _turn(job, {"running": "stopped", "gathering": "done"}, "", "is not running")
     return bool(running)
 
 
@@ -267,8 +287,7 @@ def _gather_on(client: Redis, job: Job, work: Work) -> None:
     on after a crash finds nothing twice.
     """
     began = time.monotonic()
-    name = keys.job(job.id)
-    at = int(client.hget(name, "cursor") or 0)
+    name, at = keys.job(job.id), job.cursor
     cursor, members, looked = work.gather(client, at, job.params)  # type: ignore[misc]
 
     def action(draft: Change) -> None:
@@ -309,6 +328,7 @@ def _turn(job: str, allowed: Mapping[str, str], by: str, otherwise: str) -> None
             raise Conflict(f"This job {otherwise}.")
         turned = allowed[state]
         moment = "started" if turned == "running" else "ended"
+        draft.require("set", [keys.jobs_running()])
         draft.record("HSET", keys.job(job), "state", turned, moment, clock.now_ms(), f"{moment}_by", by)
         draft.record("SADD" if turned == "running" else "SREM", keys.jobs_running(), job)
         draft.expire_at(clock.now_ms() + KEPT, keys.job(job), keys.job_members(job))

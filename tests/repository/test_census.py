@@ -109,3 +109,29 @@ def test_what_other_tools_wrote_over_it_is_as_good_as_nothing(store: Redis) -> N
     latest, now = census.read(store)
     assert latest is None and now and now.families == {} and now.findings == {}
     assert census.take(store, rest=0)
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {"families": '{"quote": 5, "policy": ["a", "b", "c"], "tier": [1, 0, "c"], "job": [1, 0, 1e400], "hold": [1]}'},
+        {
+            "families": '{"quote": [-1, 0, null]}',
+            "findings": '{"ghost": 3, "ends": [[], []], "unknown": [{"x": "y"}, []]}',
+        },
+        {"findings": '{"never heard of": [{}, []]}', "keys": "9" * 5_000, "ended": "9" * 19, "started": "\u0663"},
+    ],
+)
+def test_an_entry_that_another_tool_spoilt_is_left_out(store: Redis, facts: dict[str, str]) -> None:
+    store.hset(keys.census("latest"), mapping={"state": "done", **facts})
+    latest, _ = census.read(store)
+    assert latest and (latest.families, latest.findings, latest.keys) == ({}, {}, 0)
+    assert (latest.started, latest.ended) == (None, None)
+
+
+def test_a_name_that_no_key_can_have_is_none_that_was_found(store: Redis) -> None:
+    store.hset(
+        keys.census("latest"), "findings", r'{"ghost": [{"quote_field": 3}, ["\ud800", 5, "quote:auto:Q1:agent"]]}'
+    )
+    latest, _ = census.read(store)
+    assert latest and latest.findings["ghost"].examples == ("quote:auto:Q1:agent",)

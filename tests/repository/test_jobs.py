@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import pytest
 from redis import Redis
@@ -109,3 +109,42 @@ def test_an_empty_or_ended_preview_is_refused(counting: Redis) -> None:
     for job in ("gone", "a:b", "*"):
         with pytest.raises(NotFound):
             jobs.start(job, by="AG001")
+
+
+SPOILT: dict[str, Callable[[Redis, str], object]] = {
+    "a kind that there is not": lambda store, job: store.hset(keys.job(job), "kind", "nothing"),
+    "a total that is none": lambda store, job: store.hset(keys.job(job), "total", "many"),
+    "a total beyond all bounds": lambda store, job: store.hset(keys.job(job), "total", "9" * 5_000),
+    "parameters that are none": lambda store, job: store.hset(keys.job(job), "params", "["),
+    "parameters that are missing": lambda store, job: store.hset(keys.job(job), "params", "{}"),
+    "a fact that is gone": lambda store, job: store.hdel(keys.job(job), "created"),
+    "members of another type": lambda store, job: (
+        store.delete(keys.job_members(job)),
+        store.set(keys.job_members(job), "x"),
+    ),
+    "another type": lambda store, job: (store.delete(keys.job(job)), store.set(keys.job(job), "x")),
+}
+
+
+@pytest.mark.parametrize("how", SPOILT)
+def test_one_that_another_tool_spoilt_is_told_and_keeps_no_other_waiting(counting: Redis, how: str) -> None:
+    spoilt, sound = preview("a"), preview("b")
+    for job in (spoilt, sound):
+        jobs.start(job, by="AG001")
+    SPOILT[how](counting, spoilt)
+    finish(counting)
+    assert counting.hgetall("done") == {"b": "1"} and jobs.get(counting, sound).state == "done"
+    assert jobs.running(counting) == [] and not counting.smembers(keys.jobs_running())
+    try:
+        assert jobs.get(counting, spoilt).state in ("running", "stopped")
+    except NotFound as error:
+        assert "cannot be read" in str(error) or how == "another type"
+
+
+def test_a_list_of_jobs_that_another_tool_broke_is_named_and_not_written_over_half_way(counting: Redis) -> None:
+    job = preview("a")
+    counting.set(keys.jobs_running(), "x")
+    with pytest.raises(Conflict, match="dash:jobs-running holds a string"):
+        jobs.start(job, by="AG001")
+    assert jobs.get(counting, job).state == "previewed"
+    assert jobs.running(counting) == [] and not jobs.work_once(counting)
