@@ -111,7 +111,7 @@ def whole(parsed: Parsed) -> list[str]:
 
 
 def is_record(parsed: Parsed | None) -> bool:
-    """Whether it is part of the audit trail: its end may be put off here, and nothing else."""
+    """Whether it is part of the audit trail: it is only read here."""
     return parsed is not None and (parsed.family.pattern.startswith(keys.AUDIT) or parsed.family in _SEALED)
 
 

@@ -134,15 +134,17 @@ def _held(client: Redis, names: list[str]) -> str:
 def _refusal(parsed: Parsed | None, verb: Verb, found: tuple[tuple[str, int | None], ...], deadline: int | None) -> str:
     if families.has_secret_name(parsed):
         return "Codes, tokens and signed-in browsers are taken back on the security and sessions pages, where they are masked."
+    if families.is_record(parsed):
+        return "It is part of the audit trail, which is only read here. A legal hold keeps a record beyond its end."
     if verb == "delete" and families.is_kept(parsed):
-        return "Nothing here deletes this: it is part of the audit trail, or kept for good and in no other place."
+        return "Nothing here deletes this: it is kept for good, and in no other place."
     if verb == "until":
         if deadline is None or deadline <= clock.now_ms():
             return "Give an end that is still to come."
         if deadline > clock.now_ms() + LONGEST:
             return "Give an end within the next hundred years."
-        if families.is_kept(parsed) and any(end is None or deadline < end for _, end in found):
-            return "The end of an audit record can be put off, never brought nearer; what is kept for good gets none."
+        if families.is_kept(parsed):
+            return "What is kept for good gets no end."
     if verb == "persist" and all(end is None for _, end in found):
         return "It has no end already."
     if verb != "delete" and parsed and parsed.family in families.OF_QUOTES:

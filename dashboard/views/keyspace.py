@@ -245,9 +245,11 @@ def _key(request: HttpRequest, name: str) -> dict[str, Any]:
         "lifetime_form": Lifetime(),
         "may_end": not (found.parsed and found.parsed.family in families.OF_QUOTES)
         and not families.is_kept(found.parsed),
-        "may_put_off": found.deadline is not None and families.is_record(found.parsed),
+        "is_record": families.is_record(found.parsed),
         "may_delete": not families.is_kept(found.parsed),
-        "may_persist": found.deadline is not None and not (found.parsed and found.parsed.family in families.OF_QUOTES),
+        "may_persist": found.deadline is not None
+        and not (found.parsed and found.parsed.family in families.OF_QUOTES)
+        and not families.is_record(found.parsed),
         "is_quote": bool(found.parsed and found.parsed.family in families.OF_QUOTES),
         "history": key_change.history(client, name),
     }

@@ -280,8 +280,9 @@ class TestChanging:
     @pytest.mark.parametrize(
         ("name", "verb", "words"),
         [
-            ("audit:policy:auto:100001:change:20240818", "delete", "Nothing here deletes this"),
-            ("audit:policy:auto:100001:change:20240818", "until", "never brought nearer"),
+            ("audit:policy:auto:100001:change:20240818", "delete", "only read here"),
+            ("audit:policy:auto:100001:change:20240818", "until", "only read here"),
+            ("audit:policy:auto:100001:change:20240818", "persist", "only read here"),
             ("quote:auto:Q001", "until", "A quote is extended whole"),
             ("quote:auto:Q001:premium", "persist", "A quote is extended whole"),
         ],
