@@ -110,9 +110,12 @@ class Look:
 
     @property
     def saved(self) -> datetime | None:
-        """The last snapshot, None if there never was one."""
+        """The last snapshot, None if there never was one. Beside an append-only file one counts that was made since the
+        start: until then the server tells its start instead.
+        """
         at = int(self.number("rdb_last_save_time"))
-        return clock.moment(at * 1000) if at and not self.info.get("aof_enabled") else None
+        is_told = self.number("rdb_saves") or not self.info.get("aof_enabled")
+        return clock.moment(at * 1000) if at and is_told else None
 
     @property
     def name(self) -> str:

@@ -129,12 +129,12 @@ def _persistence(look: Look) -> str:
 
 
 def _saved(look: Look) -> str:
+    saved = f"last save {look.saved.astimezone(clock.zone()):%d %b, %H:%M}" if look.saved else ""
     if look.info.get("aof_enabled"):
-        return (
-            f"last write {look.info.get('aof_last_write_status', 'not told')}, {size(look.number('aof_current_size'))}"
-        )
-    saved = look.saved
-    return f"last save {saved.astimezone(clock.zone()):%d %b, %H:%M}" if saved else "nothing was ever saved"
+        written = look.info.get("aof_last_write_status", "not told")
+        told = f"last write {written}, {size(look.number('aof_current_size'))}"
+        return f"{told}; {saved}" if saved else told
+    return saved or "nothing was ever saved"
 
 
 # -- what the layout of policies costs

@@ -65,6 +65,11 @@ class TestServer:
         for words in ("Valkey 9", "noeviction", "Append-only file", "62 ms", "Held by process abcdef01", "Primary"):
             assert words in page
 
+    def test_a_snapshot_beside_the_append_only_file_is_told(self, admin_client: Client, store: Redis) -> None:
+        store.save()
+        page = text(admin_client)
+        assert "last write ok" in page and "last save" in page
+
     def test_each_figure_is_a_picture_and_a_column_of_the_table(self, admin_client: Client, store: Redis) -> None:
         for before in (3, 2, 1, 0):
             facts = dict.fromkeys(server.Sample.__dataclass_fields__, 7)
