@@ -168,7 +168,7 @@ def note(client: Redis, key: str, parsed: keys.Parsed, *, anew: bool = False) ->
     listed, raw, end = _listed_text_and_end(client, key, parsed)
     if (listed and not anew) or raw is None:
         return
-    at = clock.ms(_moment(parsed.parts["stamp"]) if "stamp" in parsed.parts else _told_moment(raw))
+    at = clock.ms(_moment(parsed.parts["stamp"]) if "stamp" in parsed.parts else told_moment(raw))
     pipe = client.pipeline(transaction=True)
     for name in _lists(parsed, author(raw)):
         pipe.zadd(name, {key: at})
@@ -486,8 +486,8 @@ def _record(name: str, listed_at: float, raw: object) -> Record | None:
     )
 
 
-def _told_moment(text: str) -> datetime:
-    """A payment's key has no stamp: its text says when, to the day."""
+def told_moment(text: str) -> datetime:
+    """A payment's key has no stamp: its text says when, to the day; 1970 for one that does not."""
     found = re.search(r"\bDate: (\d{4}-\d\d-\d\d)", text)
     return _midnight(found[1].replace("-", "") if found else "")
 

@@ -15,8 +15,8 @@ from redis import Redis
 
 from dashboard import clock, keys
 from dashboard.keys import Family, Parsed
-from dashboard.repository import families, holds, periods, quotes
-from dashboard.repository.values import answered
+from dashboard.repository import audit, families, holds, periods, quotes
+from dashboard.repository.values import answered, read_strings
 
 TOGETHER = 5 * clock.SECOND
 """Parts whose deadlines are no further from their root's share one: other tools type one command after another."""
@@ -60,7 +60,7 @@ RULES: dict[str, Rule] = {
              "They live longer than anything of their family should.",
              "Bring them to the longest lifetime of their family from now; a quote to its own."),
         Rule("too_early", "End too early for their family",
-             "They were written to be kept longer than they will be, by the date in their names.",
+             "They were written to be kept longer than they will be, by the date in their names, or in a payment's text.",
              "Put their end off to the shortest that their family has, from that date."),
         Rule("wrong_type", "Of another type than they should be",
              "Whatever reads them finds nothing, or fails. What the dashboard can make anew is deleted; the rest has to be looked at.",
@@ -81,7 +81,8 @@ class Root(NamedTuple):
 @dataclass(frozen=True)
 class Fact:
     """One key as it is: its deadline in Unix ms (None: it stays). `root`: that of the thing it is a part of. `settled`:
-    whether it is rightly permanent, of a claim that was decided or kept by a legal hold.
+    whether it is rightly permanent, of a claim that was decided or kept by a legal hold. `begun`: when it was written at
+    the earliest, as its name tells, or the text of a payment; Unix ms, None where neither does.
     """
 
     name: str
@@ -90,6 +91,7 @@ class Fact:
     deadline: int | None
     root: Root | None = None
     settled: bool = False
+    begun: int | None = None
 
 
 class Remedy(NamedTuple):
@@ -103,7 +105,9 @@ class Remedy(NamedTuple):
 
 
 def facts(client: Redis, names: Sequence[str]) -> list[Fact]:
-    """Those of these keys that are there. Two round trips, a third where some have no end and should."""
+    """Those of these keys that are there. Two round trips; one more where some have no end and should, another where
+    there are payments.
+    """
     pipe = client.pipeline(transaction=False)
     for name in names:
         pipe.type(name)
@@ -114,6 +118,7 @@ def facts(client: Redis, names: Sequence[str]) -> list[Fact]:
     roots, settled = _beside(client, [parsed for parsed in there.values() if parsed])
     lasting = [name for name, parsed in there.items() if parsed and parsed.family.lives and found[name][1] is None]
     held = holds.held(client, lasting)
+    told = _told(client, [name for name, parsed in there.items() if parsed and parsed.family is keys.payment_audit])
     return [
         Fact(
             name,
@@ -121,6 +126,7 @@ def facts(client: Redis, names: Sequence[str]) -> list[Fact]:
             *found[name],
             root=roots.get(families.root_of(parsed) or "") if parsed else None,
             settled=name in held or bool(parsed and parsed.parts.get("claim") in settled),
+            begun=told.get(name, written(parsed) if parsed else None),
         )
         for name, parsed in there.items()
     ]
@@ -142,6 +148,17 @@ def _beside(client: Redis, parsed: Sequence[Parsed]) -> tuple[dict[str, Root], s
         {root: Root(end != -2, _end(end)) for root, end in zip(roots, ends, strict=True)},
         {claim for claim, there in zip(claims, decided, strict=True) if there},
     )
+
+
+def _told(client: Redis, payments: Sequence[str]) -> dict[str, int]:
+    """When these were written at the earliest, as their texts tell. One round trip, none for no names."""
+    texts = read_strings(client, payments)
+    return {name: _anywhere(audit.told_moment(text)) for name, text in texts.items() if isinstance(text, str)}
+
+
+def _anywhere(day: datetime) -> int:
+    """The earliest moment at which it was this day somewhere: other tools have clocks of their own."""
+    return clock.ms(day) - 14 * clock.HOUR
 
 
 def _end(answer: int) -> int | None:
@@ -166,8 +183,7 @@ def judged(fact: Fact, now: int) -> RuleName | None:
         return None if fact.settled else "never_ends"
     if fact.deadline > now + family.lives[1] * clock.SECOND + MARGIN:
         return "too_late"
-    begun = written(fact.parsed)
-    if begun is not None and fact.deadline < begun + family.lives[0] * clock.SECOND - MARGIN:
+    if fact.begun is not None and fact.deadline < fact.begun + family.lives[0] * clock.SECOND - MARGIN:
         return "too_early"
     return None
 
@@ -190,7 +206,7 @@ def written(parsed: Parsed) -> int | None:
     stamp = parsed.parts.get("stamp")
     if stamp:
         try:
-            return clock.ms(datetime.strptime(stamp[:8], "%Y%m%d").replace(tzinfo=UTC) - timedelta(hours=14))
+            return _anywhere(datetime.strptime(stamp[:8], "%Y%m%d").replace(tzinfo=UTC))
         except ValueError:
             return None
     period = _period(parsed)
@@ -213,7 +229,7 @@ def remedy(client: Redis, fact: Fact, rule: str, now: int) -> Remedy | None:
     if rule == "wrong_type":
         return Remedy("delete") if parsed.family.rebuilt else None
     if families.is_record(parsed):
-        return _of_record(parsed, rule)
+        return _of_record(fact, rule)
     if rule == "ghost":
         return Remedy("delete")
     if rule == "ends":
@@ -222,15 +238,15 @@ def remedy(client: Redis, fact: Fact, rule: str, now: int) -> Remedy | None:
         return Remedy("persist") if fact.root.deadline is None else Remedy("until", fact.root.deadline)
     if rule in ("never_ends", "too_late"):
         return Remedy("until", _longest(client, parsed, now))
-    return _of_record(parsed, rule)
+    return _of_record(fact, rule)
 
 
-def _of_record(parsed: Parsed, rule: str) -> Remedy | None:
+def _of_record(fact: Fact, rule: str) -> Remedy | None:
     """A record's end is put off, never brought nearer."""
-    begun, lives = written(parsed), parsed.family.lives
-    if rule != "too_early" or begun is None or lives is None:
+    lives = fact.parsed.family.lives if fact.parsed else None
+    if rule != "too_early" or fact.begun is None or lives is None:
         return None
-    return Remedy("until", begun + lives[0] * clock.SECOND + 14 * clock.HOUR)
+    return Remedy("until", fact.begun + lives[0] * clock.SECOND + 14 * clock.HOUR)
 
 
 def _longest(client: Redis, parsed: Parsed, now: int) -> int:

@@ -103,6 +103,32 @@ def test_an_audit_record_that_ends_too_early_has_its_end_put_off(store: Redis) -
     assert rule_of(store, name) is None
 
 
+@pytest.mark.parametrize(
+    ("text", "seconds", "rule"),
+    [
+        ("Customer: CUST001 | Amount: 1200 | Date: {today}", 86_400, "too_early"),
+        ("Customer: CUST001 | Amount: 1200 | Date: {today}", 220_752_000, None),
+        ("Customer: CUST001 | Amount: 1200 | Date: 2019-03-01", 86_400, None),
+        ("Customer: CUST001 | Amount: 1200", 86_400, None),
+    ],
+)
+def test_a_payment_is_to_be_kept_for_seven_years_from_the_day_that_its_text_tells(
+    store: Redis, text: str, seconds: int, rule: str | None
+) -> None:
+    store.set("audit:payment:transaction:T1", text.format(today=clock.today()), ex=seconds)
+    assert rule_of(store, "audit:payment:transaction:T1") == rule
+    if rule:
+        remedy = remedy_of(store, "audit:payment:transaction:T1")
+        assert remedy and remedy.deadline and remedy.deadline >= clock.now_ms() + 6 * 365 * clock.DAY
+
+
+@pytest.mark.parametrize("year", ["0001", "9999"])
+def test_a_date_at_the_end_of_all_calendars_is_one_like_any(store: Redis, year: str) -> None:
+    store.set(f"audit:policy:auto:1:change:{year}0101", "x", ex=86_400)
+    store.set("audit:payment:transaction:T1", f"Date: {year}-12-31", ex=86_400)
+    assert set(rules(store, *store.scan_iter()).values()) == {None if year == "0001" else "too_early"}
+
+
 def test_an_audit_record_is_never_brought_nearer_its_end_nor_deleted(store: Redis) -> None:
     store.set(f"audit:policy:auto:100001:change:{NOW_DAY}", "x")
     store.set("audit:payment:transaction:T1", "x", ex=8 * 365 * 86_400)
