@@ -7,6 +7,7 @@ what one person did. The chain that makes tampering evident is in `chain`; each 
     audit:policy:auto:100001:change:20240818T103000123-9f86d081    "Premium from 1200 to 1350 by AG001"
     dash:history:policies:auto.100001     zset   the record's key by Unix ms: whom it is about
     dash:history:access:CUST001           zset   looks at a customer, apart from what befell them
+    dash:history:payments:CUST001         zset   a customer's payments, as their texts name them, beside each by its number
     dash:audit:kind:policy                zset   the same: what it is about
     dash:audit:who:AG001                  zset   the same: who did it
 """
@@ -118,7 +119,7 @@ def add(change: Change, name: str, text: str, at: int, until: int, *, by: str = 
     if by and author(text) != by:
         text = f"{text} | By: {by}"  # what was typed may name others, and is never taken for who did it
     change.set_once(name, text, until)
-    for listed in _lists(parsed, author(text)):
+    for listed in _lists(parsed, text):
         change.record("ZADD", listed, at, name)
         # As long as the longest-lived record in it: never shortened by one that lives less.
         change.record("PEXPIREAT", listed, until, "NX")
@@ -170,7 +171,7 @@ def note(client: Redis, key: str, parsed: keys.Parsed, *, anew: bool = False) ->
         return
     at = clock.ms(_moment(parsed.parts["stamp"]) if "stamp" in parsed.parts else told_moment(raw))
     pipe = client.pipeline(transaction=True)
-    for name in _lists(parsed, author(raw)):
+    for name in _lists(parsed, raw):
         pipe.zadd(name, {key: at})
         pipe.pexpireat(name, end, nx=True)
         pipe.pexpireat(name, end, gt=True)
@@ -385,12 +386,14 @@ def _subject(parsed: keys.Parsed) -> tuple[str, ...]:
 def lists_of(key: str, text: str) -> list[str]:
     """The lists that the record under this key, with this text, stands in."""
     parsed = keys.parse(key)
-    return _lists(parsed, author(text)) if parsed else []
+    return _lists(parsed, text) if parsed else []
 
 
-def _lists(parsed: keys.Parsed, who: str) -> list[str]:
-    """The lists that a record stands in."""
-    lists = [_history_list(parsed)]
+def _lists(parsed: keys.Parsed, text: str) -> list[str]:
+    """The lists that a record with this text stands in."""
+    lists, who = [_history_list(parsed)], author(text)
+    if parsed.family is PAYMENT and (customer := customer_of(text)):
+        lists.append(_history_key(PAYMENT, (customer,)))
     if parsed.family in _KIND_OF:
         lists.append(keys.audit_list("kind", _KIND_OF[parsed.family]))
     if who:
@@ -452,12 +455,16 @@ def _slice(
 
 
 def _may_be_wanted(name: str, wanted: Search) -> bool:
-    """What a record's name tells without reading it."""
-    return (not wanted.kind or kind_of(name) == wanted.kind) and (not wanted.about or about(name) == wanted.about)
+    """What a record's name tells without reading it. Whose a payment is, its text tells alone."""
+    kind = kind_of(name)
+    told = not wanted.about or about(name) == wanted.about or kind == "payment"
+    return told and (not wanted.kind or kind == wanted.kind)
 
 
 def _is_wanted(record: Record, wanted: Search) -> bool:
     if wanted.who and wanted.about and record.by != wanted.who:
+        return False
+    if wanted.about and wanted.about not in (record.about, customer_of(record.text)):
         return False
     return wanted.words.casefold() in record.text.casefold() if wanted.words else True
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 
 import pytest
 import time_machine
@@ -11,7 +12,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from dashboard import clock, keys
-from dashboard.repository import agents, audit, policies, policy_service
+from dashboard.repository import agents, audit, payments, policies, policy_service
 from dashboard.repository.audit import Search
 from dashboard.repository.store import change
 from tests import book
@@ -61,6 +62,22 @@ def test_all_of_them_newest_first(records: Redis) -> None:
 )
 def test_each_way_of_asking(records: Redis, wanted: dict[str, str], texts: list[str]) -> None:
     assert found(records, **wanted) == texts
+
+
+def test_a_customers_payments_are_found_by_whom_they_are_of(store: Redis) -> None:
+    store.set("customer:CUST001:profile", "John Smith")
+    ours = payments.record("CUST001", Decimal(12), clock.today(), by="SUP001")
+    for transaction, customer in (("TXN001", "CUST001"), ("TXN002", "CUST002"), ("CUST001", "CUST002")):
+        key = keys.payment_audit(transaction)
+        store.set(key, f"Customer: {customer} | Amount: 1200 | Date: 2024-08-18", ex=keys.SEVEN_YEARS)
+        audit.note(store, key, keys.parse(key))  # type: ignore[arg-type]
+    for kind in ("", "payment"):
+        found = audit.search(store, audit.Search(about="CUST001", kind=kind)).records
+        assert sorted(record.about for record in found) == sorted(["CUST001", ours, "TXN001"]), (
+            "the transaction so called, too"
+        )
+    assert audit.search(store, audit.Search(about="CUST001", who="SUP001")).records[0].about == ours
+    assert [each.about for each in audit.search(store, audit.Search(about="TXN002")).records] == ["TXN002"]
 
 
 def test_a_span_of_time_holds_its_beginning_and_not_its_end(records: Redis) -> None:
