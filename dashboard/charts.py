@@ -312,9 +312,9 @@ def _bin(at: int, each: Bin, count: int, largest: int, chosen: bool) -> SafeStri
     return format_html(
         '<rect class="{}" x="{}%" y="{}" width="{}%" height="{}" rx="2"/>'
         '<text class="strong" x="{}%" y="{}" text-anchor="middle">{}</text>'
-        '<text class="{}" x="{}%" y="{}" text-anchor="{}">{}</text>',
+        '<text class="{}" x="{}%" y="{}" text-anchor="middle">{}</text>',
         "bar past" if chosen and not each.current else "bar", f"{step * (at + 0.2):.3f}", f"{top:.1f}",
         f"{step * 0.6:.3f}", f"{height:.1f}", middle, f"{top - 5:.1f}", f"{each.count:,}",
-        f"{'strong' if each.current else ''}{'' if at % 4 == 0 else ' opt'}".strip(), middle if at else "0",
-        HEAD + BIN + FOOT - 5, "middle" if at else "start", each.label,
+        f"{'strong' if each.current else ''}{'' if at % 4 == 0 else ' opt'}".strip(), middle,
+        HEAD + BIN + FOOT - 5, each.label,
     )  # fmt: skip

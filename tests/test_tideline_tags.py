@@ -73,6 +73,9 @@ def test_stored_words_read_as_prose() -> None:
         (3_600_000, "1:00:00"),
         (29 * 3_600_000, "1 d 5 h"),
         (5 * 86_400_000 + 3 * 3_600_000, "5 d 3 h"),
+        (9 * 86_400_000, "9 d"),
+        (41 * 86_400_000 + 3 * 3_600_000, "41 d"),
+        (2468 * 86_400_000, "6 y 278 d"),
     ],
 )
 def test_a_countdown_counts_in_digits_and_days(left: int, text: str) -> None:

@@ -15,4 +15,4 @@ class Assessment(forms.Form):
 
 
 class Exam(forms.Form):
-    exam = Moment(label="Appointment", help_text="In the business's time zone.")
+    exam = Moment(label="Appointment", help_text="In the business’s time zone.")

@@ -192,26 +192,33 @@ def ago_text(passed: int) -> str:
 
 
 def clock_text(left: int) -> str:
-    """Digits for `left` ms: 4:09, 7:03:20, 5 d 3 h; tick.js says the same."""
+    """Digits for `left` ms: 4:09, 7:03:20, 5 d 3 h, 41 d, 6 y 278 d; tick.js says the same."""
     if left <= 0:
         return "ended"
     seconds = -(-left // 1000)
     if seconds >= 86_400:
-        return f"{seconds // 86_400} d {seconds % 86_400 // 3600} h"
+        return _days_text(seconds // 3600)
     if seconds >= 3600:
         return f"{seconds // 3600}:{seconds % 3600 // 60:02}:{seconds % 60:02}"
     return f"{seconds // 60}:{seconds % 60:02}"
 
 
 def long_text(left: int) -> str:
-    """Words for a span of ms: 45 s, 12 min, 6 h 12 min, 5 d 3 h."""
+    """Words for a span of ms: 45 s, 12 min, 6 h 12 min, 5 d 3 h, 41 d, 6 y 278 d."""
     if left < MINUTE:
         return f"{max(left, 0) // 1000} s"
     if left < HOUR:
         return f"{left // MINUTE} min"
     if left < 2 * DAY:
         return f"{left // HOUR} h {left % HOUR // MINUTE} min"
-    return f"{left // DAY} d {left % DAY // HOUR} h"
+    return _days_text(left // HOUR)
+
+
+def _days_text(hours: int) -> str:
+    """The two greatest units; from a month on nobody asks for hours."""
+    days, hours = divmod(hours, 24)
+    parts = ((days // 365, "y"), (days % 365, "d")) if days >= 730 else ((days, "d"), (hours if days < 30 else 0, "h"))
+    return " ".join(f"{number} {unit}" for number, unit in parts if number)
 
 
 def tone_of_time(left: int, lifetime: int, warn_at: int | None = None) -> str:

@@ -225,11 +225,11 @@ def hold_new(request: HttpRequest) -> HttpResponse:
         messages.success(request, words)
         return redirect("holds")
     page = {
-        "title": "Put on a legal hold",
+        "title": "New legal hold",
         "verb": "Hold",
         "form": form,
         "home": reverse("holds"),
-        "home_name": "Holds",
+        "home_name": "Legal holds",
     }
     page |= {"note": "What is held does not end until a supervisor releases it.", "wide": ("of", "reason")}
     return web.form_page(request, "compliance/form", page, status=status)

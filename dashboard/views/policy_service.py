@@ -50,7 +50,7 @@ class Step:
 
 ENDORSE = Step(
     "Endorse", "Endorse policy",
-    "What is insured, or at which premium, is another from a day on. The details, the customer’s total and the lists follow.",
+    "From a day on something else is insured, or at another premium. The details, the customer’s total and the lists follow.",
     Endorse, service.why_not_endorse,
     lambda policy, form, by, token: service.endorse(
         policy.product, policy.number, form.facts, effective=form.cleaned_data["effective"],
@@ -267,10 +267,12 @@ def _tiles(request: HttpRequest, overdue: int, counts: Sequence[int]) -> list[di
         {
             "id": "overdue", "label": "Past their end, active still", "value": f"{overdue:,}",
             "note": "Renew or let lapse", "url": web.address(request, past=1, week=None),
+            "current": "past" in request.GET,
         },
         {
             "id": "week", "label": "End within 7 days", "value": f"{counts[0]:,}",
             "note": "The first to call", "url": web.address(request, week=0, past=None),
+            "current": request.GET.get("week") == "0",
         },
         {"id": "month", "label": "End within 28 days", "value": f"{sum(counts[:4]):,}", "note": "Four weeks"},
         {

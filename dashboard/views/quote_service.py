@@ -189,7 +189,7 @@ def _funnel(request: HttpRequest) -> dict[str, Any]:
         "chart": bars(_steps(all_of_it), title=f"Quotes of {on.isoformat()}", description=_words(all_of_it)),
         "tables": [
             ("Product", funnel.by(cells, lambda cell: cell.product.title())),
-            ("Agent", funnel.by(cells, lambda cell: cell.agent or "Nobody")),
+            ("Agent", funnel.by(cells, lambda cell: cell.agent or "No agent")),
             ("Risk", funnel.by(cells, lambda cell: cell.risk.capitalize() or "Not assessed")),
             ("Hour", funnel.by(cells, lambda cell: f"{cell.hour:02}:00")),
         ],

@@ -112,11 +112,13 @@ def _facts(look: Look) -> Sequence[tuple[str, str, str]]:
     info, told = look.info, look.settings
     most = int(look.number("maxmemory"))
     replicas = int(look.number("connected_slaves"))
+    clients = told.get("maxclients", "")
+    clients = f"{int(clients):,}" if clients.isdigit() else "an unknown number"
     return (
         ("Persistence", _persistence(look), _saved(look)),
         ("Eviction", str(info.get("maxmemory_policy", "not told")), f"up to {size(most)}" if most else "no limit of its own"),
-        ("Memory", size(look.number("used_memory")), f"{size(look.number('used_memory_rss'))} held, at most {size(look.number('used_memory_peak'))} yet"),
-        ("Clients", f"{int(look.number('connected_clients')):,}", f"{int(look.number('rejected_connections')):,} rejected, of {told.get('maxclients', 'an unknown number')} at most"),
+        ("Memory", size(look.number("used_memory")), f"{size(look.number('used_memory_rss'))} taken from the system, {size(look.number('used_memory_peak'))} used at most"),
+        ("Clients", f"{int(look.number('connected_clients')):,}", f"{int(look.number('rejected_connections')):,} rejected, of {clients} at most"),
         ("Replication", "Replica" if info.get("role") == "slave" else "Primary", f"{replicas:,} replica{'' if replicas == 1 else 's'}"),
         ("Notifications", told.get("notify-keyspace-events") or "off or not told", "enough for live pages" if look.follower.notified else "not enough: changes by others show late"),
     )  # fmt: skip

@@ -12,11 +12,11 @@
 
   const two = (n) => String(n).padStart(2, "0");
 
-  // These two, and tone() below, say the same as templatetags/tideline.py.
+  // These three, and tone() below, say the same as templatetags/tideline.py.
   function clockText(left) {
     if (left <= 0) return "ended";
     const s = Math.ceil(left / 1000);
-    if (s >= 86_400) return `${Math.floor(s / 86_400)} d ${Math.floor((s % 86_400) / 3600)} h`;
+    if (s >= 86_400) return daysText(Math.floor(s / 3600));
     if (s >= 3600) return `${Math.floor(s / 3600)}:${two(Math.floor((s % 3600) / 60))}:${two(s % 60)}`;
     return `${Math.floor(s / 60)}:${two(s % 60)}`;
   }
@@ -25,7 +25,13 @@
     if (span < MINUTE) return `${Math.floor(Math.max(span, 0) / 1000)} s`;
     if (span < HOUR) return `${Math.floor(span / MINUTE)} min`;
     if (span < 2 * DAY) return `${Math.floor(span / HOUR)} h ${Math.floor((span % HOUR) / MINUTE)} min`;
-    return `${Math.floor(span / DAY)} d ${Math.floor((span % DAY) / HOUR)} h`;
+    return daysText(Math.floor(span / HOUR));
+  }
+
+  function daysText(hours) {
+    const days = Math.floor(hours / 24), rest = days < 30 ? hours % 24 : 0;
+    const parts = days >= 730 ? [[Math.floor(days / 365), "y"], [days % 365, "d"]] : [[days, "d"], [rest, "h"]];
+    return parts.filter(([number]) => number).map(([number, unit]) => `${number} ${unit}`).join(" ");
   }
 
   function tone(left, lifetime, warnAt) {
