@@ -12,7 +12,7 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
 from dashboard import keys, redis
-from dashboard.errors import Forbidden, NotFound
+from dashboard.errors import Expired, Forbidden, NotFound
 from dashboard.repository import claims, customers, dossier, lapsed, policies, quotes
 from dashboard.repository.agents import Scope
 from dashboard.repository.sessions import AGENT_PERMISSIONS, Rights
@@ -157,7 +157,11 @@ def quote_for(viewer: Viewer, product: str, number: str) -> quotes.Quote:
     """A live quote this person may see. Raises Expired (it lived once, see `ended_quote_for`) or NotFound."""
     _known(product, number)
     _open_product(viewer, product, number)
-    found = quotes.get(redis.client(), product, number)
+    try:
+        found = quotes.get(redis.client(), product, number)
+    except Expired:
+        ended_quote_for(viewer, product, number)  # how a stranger's quote ended is no more theirs than the quote was
+        raise
     _visible(viewer, product, found.branch, f"There is no {product} quote {number}.")
     return found
 

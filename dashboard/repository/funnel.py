@@ -51,14 +51,25 @@ class Row:
         return round(100 * self.bound / self.quoted) if self.quoted else None
 
 
-def add(change: Change, stage: Stage, *, product: str, risk: str | None, agent: str | None) -> None:
-    """Count one step, now. No round trip. A day's hash that another tool broke is left alone: one round trip."""
-    now = clock.now().astimezone(clock.zone())
-    name = keys.funnel(now.date().isoformat())
-    if change.client.type(name) not in ("none", "hash"):
+def add(
+    change: Change,
+    stage: Stage,
+    *,
+    product: str,
+    risk: str | None,
+    agent: str | None,
+    at: int | None = None,
+    by: int = 1,
+) -> None:
+    """Count one step, now or `at` Unix ms; `by` -1 takes it back. One round trip, for the look whether another tool broke
+    the day's hash: such a one is left alone, and so is one that is over.
+    """
+    moment = (clock.moment(at) if at else clock.now()).astimezone(clock.zone())
+    name, until = keys.funnel(moment.date().isoformat()), clock.end_of_day(moment.date()) + KEPT_DAYS * clock.DAY
+    if until <= clock.now_ms() or change.client.type(name) not in ("none", "hash"):
         return
-    change.record("HINCRBY", name, f"{stage}|{product}|{clean(risk)}|{clean(agent)}|{now.hour}", 1)
-    change.expire_at(clock.end_of_day(now.date()) + KEPT_DAYS * clock.DAY, name)
+    change.record("HINCRBY", name, f"{stage}|{product}|{clean(risk)}|{clean(agent)}|{moment.hour}", by)
+    change.expire_at(until, name)
 
 
 def day(client: Redis, on: date, scope: Scope, directory: Directory) -> list[Cell]:
@@ -87,8 +98,8 @@ def _row(name: str, cells: Sequence[Cell]) -> Row:
 
 
 def _cell(field: str, count: str) -> Cell | None:
-    """None for a field that is none of ours."""
+    """None for a field that is none of ours, and for a count that was taken back."""
     stage, product, risk, agent, hour = (readable(field) + "||||").split("|")[:5]
-    if stage not in STAGES or not hour.isdecimal() or not count.isdecimal() or int(hour) > 23:
+    if stage not in STAGES or not hour.isdecimal() or not count.isdecimal() or int(hour) > 23 or int(count) == 0:
         return None
     return Cell(stage, product, risk, agent, int(hour), int(count))

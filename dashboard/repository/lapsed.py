@@ -1,12 +1,14 @@
 """Quotes after their end: expired, bound or withdrawn. Their facts are kept for 30 days, so that they can be told about,
 counted and quoted again (trap 19).
 
-    dash:snapshot:auto:Q001   hash  the quote's facts, its last deadline; `how` and `ended` once it has ended
+    dash:snapshot:auto:Q001   hash  the quote's facts, its last deadline; `met` Unix ms when it was counted as quoted;
+                                    `how` and `ended` once it has ended
     dash:outcome:auto:Q001    string  bound|AG001|2024-08-18T10:30:00Z|auto:100245
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -28,6 +30,8 @@ HOWS: tuple[How, ...] = ("expired", "bound", "withdrawn")
 
 KEPT = 30 * clock.DAY
 """How long the facts and the outcome of an ended quote are kept, in ms."""
+
+_MET = "met"
 
 INDEX = Index(
     "ended",
@@ -85,8 +89,18 @@ class Ended:
         sum_insured = amount(self.facts.get("coverage_amount", ""))
         if self.product == "life" and sum_insured is not None:
             return f"Term life {dollars(sum_insured)}, {self.facts.get('term_years', '?')} years"
-        told = self.facts.get("summary", "").partition(" - ")[0]
-        return self.facts.get("vehicle") or self.facts.get("property_address") or told
+        return (
+            self.facts.get("vehicle") or self.facts.get("property_address") or subject_of(self.facts.get("summary", ""))
+        )
+
+    @property
+    def again(self) -> dict[str, str]:
+        """Its facts for a new quote; what stands in its one line alone, as it was understood."""
+        told = subject_of(self.facts.get("summary", ""))
+        understood = {"auto": {"vehicle": told}, "home": {"property_address": told}}.get(self.product, {})
+        if self.product == "life" and (found := re.fullmatch(r"Term Life \$(\d{1,9})K (\d{1,2})Y", told)):
+            understood = {"coverage_amount": f"{found[1]}000", "term_years": found[2]}
+        return {**understood, **self.facts}
 
     @property
     def premium(self) -> Decimal | None:
@@ -160,28 +174,53 @@ def load(client: Redis, ids: Sequence[str], *, directory: Directory | None = Non
 
 def _ended(product: str, number: str, facts: dict[str, str], outcome: str, directory: Directory) -> Ended:
     how, by, at, policy = ((outcome or "expired") + "|||").split("|")[:4]
-    ends = [facts.get(name, "") for name in ("ended", "deadline")]
-    ms = next((int(text) for text in ends if text.isdecimal() and len(text) < 15), None)
+    ms = _ms(facts.get("ended")) or _ms(facts.get("deadline"))
     when = moment(at) if at else (clock.moment(ms) if ms else None)
     branch = directory.branch_of(facts.get("agent"))
     return Ended(product, number, how if how in HOWS else "expired", by or None, when, policy or None, facts, branch)
+
+
+def subject_of(summary: str) -> str:
+    """`Sports car - Customer: CUST003 - Premium: $3,500/year` -> "Sports car"."""
+    return " - ".join(part for part in summary.split(" - ") if not re.match(r"(Customer|Premium):", part))
+
+
+def _ms(text: str | None) -> int | None:
+    return int(text) if text and text.isascii() and text.isdecimal() and len(text) < 15 else None
 
 
 # -- a quote's course, as the quotes' own transactions record it
 
 
 def keep(draft: Change, product: str, number: str, facts: Mapping[str, str], deadline: int | None) -> None:
-    """A copy of a live quote's facts that outlives it."""
+    """A copy of a new quote's facts that outlives it, and its first step in the funnel."""
     draft.delete(keys.quote_snapshot(product, number))
-    _write(draft, product, number, facts, deadline)
+    _write(draft, product, number, {**facts, _MET: str(clock.now_ms())}, deadline)
+    funnel.add(draft, "quoted", product=product, risk=facts.get("risk_level"), agent=facts.get("agent"))
 
 
 def keep_on(draft: Change, product: str, number: str, facts: Mapping[str, str], deadline: int | None) -> None:
-    """The same of one that goes on, or is about to end, whoever made it: what is kept is brought up to date; of one that
-    nobody has met here before, that of another tool in its first second, it is begun, and counted. Three round trips.
+    """The same of one that goes on, or is about to end, whoever made it: what is kept is brought up to date, and never
+    loses a fact, for another tool's keys end one by one. What is kept of none, or of an earlier quote of that number, is
+    begun anew, and counted. Two or three round trips.
     """
-    if not _meet(draft, product, number, facts, deadline):
+    kept = _kept(draft, product, number)
+    if kept is None or "ended" in kept:
+        keep(draft, product, number, facts, deadline)
+        draft.delete(keys.quote_outcome(product, number))
+        member = f"{product}:{number}"
+        INDEX.put(draft, member, None, INDEX.known_places(draft.client, [member])[member])
+    else:
+        _recount(draft, product, kept, facts)
         _write(draft, product, number, facts, deadline)
+
+
+def _kept(draft: Change, product: str, number: str) -> dict[str, str] | None:
+    """What is kept (watched); None for nothing, or for what another tool broke."""
+    name = keys.quote_snapshot(product, number)
+    draft.watch(name)
+    (kept,) = answered(draft.client.pipeline(transaction=False).hgetall(name))
+    return kept or None
 
 
 def _write(draft: Change, product: str, number: str, facts: Mapping[str, str], deadline: int | None) -> None:
@@ -191,60 +230,60 @@ def _write(draft: Change, product: str, number: str, facts: Mapping[str, str], d
     draft.expire_at((deadline or clock.now_ms()) + KEPT, name)
 
 
-def _meet(draft: Change, product: str, number: str, facts: Mapping[str, str], deadline: int | None) -> bool:
-    """Keep and count a live quote of which nothing is kept, or what is kept is of an earlier one. Whether it was one."""
-    name = keys.quote_snapshot(product, number)
-    draft.watch(name)
-    pipe = draft.client.pipeline(transaction=False)
-    pipe.exists(name)
-    pipe.hexists(name, "ended")
-    there, ended = answered(pipe)
-    if there and ended == 0:
+def _recount(draft: Change, product: str, kept: Mapping[str, str], facts: Mapping[str, str]) -> None:
+    """A quote that another tool writes key by key may have been met before its agent or risk was there: it was quoted by
+    this agent, at this risk, in the hour in which it was met.
+    """
+    met, counted = _ms(kept.get(_MET)), [kept.get(name, "") for name in ("risk_level", "agent")]
+    now = [facts.get(name) or was for name, was in zip(("risk_level", "agent"), counted, strict=True)]
+    if met is None or now == counted:
+        return
+    for (risk, agent), by in ((counted, -1), (now, 1)):
+        funnel.add(draft, "quoted", product=product, risk=risk, agent=agent, at=met, by=by)
+
+
+def is_kept(kept: Mapping[str, str] | None, facts: Mapping[str, str], deadline: int | None) -> bool:
+    """Whether what is kept (`snapshots`) is up to date with a live quote's facts."""
+    if not kept or "ended" in kept or kept.get("deadline") != str(deadline or ""):
         return False
-    keep(draft, product, number, facts, deadline)
-    draft.delete(keys.quote_outcome(product, number))
-    member = f"{product}:{number}"
-    INDEX.put(draft, member, None, INDEX.known_places(draft.client, [member])[member])
-    funnel.add(draft, "quoted", product=product, risk=facts.get("risk_level"), agent=facts.get("agent"))
-    return True
+    return all(kept.get(name) == value for name, value in facts.items())
 
 
-def mark(draft: Change, product: str, number: str, how: How, facts: Mapping[str, str | None]) -> None:
-    """The quote has ended: in the list, and counted. Two or three round trips."""
-    member, now, name = f"{product}:{number}", clock.now_ms(), keys.quote_snapshot(product, number)
-    draft.record("HSET", name, "how", how, "ended", now)
-    draft.expire_at(now + KEPT, name)
+def snapshots(client: Redis, ids: Sequence[str]) -> dict[str, dict[str, str] | None]:
+    """What is kept of these quotes, by id. One round trip."""
+    pipe = client.pipeline(transaction=False)
+    for _, product, number in (wanted := keys.numbered(ids)):
+        pipe.hgetall(keys.quote_snapshot(product, number))
+    return {member: kept for (member, _, _), kept in zip(wanted, answered(pipe), strict=True)}
+
+
+def mark(
+    draft: Change, product: str, number: str, how: How, facts: Mapping[str, str | None], *, at: int | None = None
+) -> None:
+    """The quote has ended, now or `at` Unix ms: in the list, and counted. Two or three round trips."""
+    member, at, name = f"{product}:{number}", at or clock.now_ms(), keys.quote_snapshot(product, number)
+    draft.record("HSET", name, "how", how, "ended", at)
+    draft.expire_at(at + KEPT, name)
     branch = agents.directory(draft.client).branch_of(facts.get("agent"))
     facets = {"branch": branch, "product": product, "how": how}
     facets |= {"agent": facts.get("agent") or UNKNOWN, "customer": facts.get("customer") or UNKNOWN}
-    INDEX.put(draft, member, Entry(facets, {"ended": now}), INDEX.known_places(draft.client, [member])[member])
+    INDEX.put(draft, member, Entry(facets, {"ended": at}), INDEX.known_places(draft.client, [member])[member])
     stage: funnel.Stage = "bound" if how == "bound" else "lapsed"
-    funnel.add(draft, stage, product=product, risk=facts.get("risk_level"), agent=facts.get("agent"))
-
-
-def seen(product: str, number: str, facts: Mapping[str, str], deadline: int | None) -> None:
-    """A live quote that another tool wrote was met for the first time, or under a number that had ended: keep its facts
-    and count it, once whoever meets it.
-    """
-
-    def action(draft: Change) -> None:
-        draft.require("hash", [keys.quote_snapshot(product, number)])
-        _meet(draft, product, number, facts, deadline)
-
-    change(action)
+    funnel.add(draft, stage, product=product, risk=facts.get("risk_level"), agent=facts.get("agent"), at=at)
 
 
 def expired(product: str, number: str) -> None:
-    """A quote's keys are gone and nobody ended it: it has expired. Once, whoever finds out."""
+    """A quote's keys are gone and nobody ended it: it has expired, at its deadline, however late somebody finds out; or
+    before, where another tool took it away. Once, whoever finds out.
+    """
 
     def action(draft: Change) -> None:
-        name = keys.quote_snapshot(product, number)
-        draft.watch(name, keys.quote(product, number))
-        draft.require("hash", [name])
-        facts = draft.client.hgetall(name)
-        if not facts or "ended" in facts or draft.client.exists(keys.quote(product, number)):
+        draft.watch(keys.quote(product, number))
+        kept = _kept(draft, product, number)
+        if kept is None or "ended" in kept or draft.client.exists(keys.quote(product, number)):
             return
-        mark(draft, product, number, "expired", facts)
+        now = clock.now_ms()
+        mark(draft, product, number, "expired", kept, at=min(_ms(kept.get("deadline")) or now, now))
 
     change(action)
 

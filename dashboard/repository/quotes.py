@@ -157,7 +157,7 @@ class Quote:
         if self.product == "life" and self.coverage_amount:
             years = f", {self.term_years} years" if self.term_years else ""
             return f"Term life {dollars(self.coverage_amount)}{years}"
-        return self.vehicle or self.property_address or _subject_of(self.summary or "")
+        return self.vehicle or self.property_address or lapsed.subject_of(self.summary or "")
 
     @property
     def yearly(self) -> Decimal | None:
@@ -275,6 +275,13 @@ def load(client: Redis, ids: Iterable[str], *, directory: Directory | None = Non
     return found
 
 
+def as_it_was(client: Redis, ended: lapsed.Ended) -> Quote:
+    """A quote that has ended, as far as its facts are kept. Two round trips."""
+    reader = Reader(dict(ended.facts), {name: name for name in ("summary", *FIELDS[ended.product])})
+    quote = _quote(ended.product, ended.number, reader, 0, (), agents.directory(client))
+    return _with_names(client, [quote])[0]
+
+
 def stored_as(client: Redis, quote: Quote) -> list[StoredKey]:
     """The keys this quote is made of. One round trip."""
     return stored(client, _all_keys(quote.product, quote.number))
@@ -301,8 +308,7 @@ def create(product: str, facts: Mapping[str, str], *, by: str, token: str | None
         terms = keys.quote_terms(product, number)
         draft.record("HSET", terms, "lifetime", life.ms, "extensions", 0)
         draft.expire_at(deadline, terms)
-        lapsed.keep(draft, product, number, kept, deadline)
-        funnel.add(draft, "quoted", product=product, risk=facts.get("risk_level"), agent=facts.get("agent"))
+        lapsed.keep(draft, product, number, kept | {"summary": _summary(product, facts)}, deadline)
         metrics.add(draft, {"quotes_generated": 1}, product=product, agent=facts.get("agent"))
         metrics.tally(draft, facts.get("agent"), "quotes_today")
         audit.append(draft, audit.QUOTE, product, number, text=f"Quoted by {by}: {_summary(product, facts)}", by=by)
@@ -397,7 +403,11 @@ def _watched(draft: Change, product: str, number: str) -> Quote:
 
 
 def _end(draft: Change, quote: Quote, how: lapsed.How, by: str, policy: str = "") -> None:
-    draft.delete(*_all_keys(quote.product, quote.number))
+    names = _all_keys(quote.product, quote.number)
+    if how == "bound":
+        # What the underwriters assessed, and the appointment, have deadlines of their own: the policy does not end them.
+        names = [*keys.quote_keys(quote.product, quote.number), keys.quote_terms(quote.product, quote.number)]
+    draft.delete(*names)
     lapsed.keep_on(draft, quote.product, quote.number, _stored_facts(quote), quote.deadline)
     outcome = f"{how}|{by}|{clock.iso(clock.now())}|{policy}"
     draft.set_until(keys.quote_outcome(quote.product, quote.number), outcome, clock.now_ms() + lapsed.KEPT)
@@ -490,8 +500,8 @@ def _summary(product: str, facts: Mapping[str, str]) -> str:
 
 
 def refresh(client: Redis, members: Sequence[str], *, force: bool = False) -> int:
-    """Bring the index in step with the truth for these quotes; keep the facts of those that others wrote, and count
-    those that have expired. Seven round trips, some more for each quote that is new or gone. Gives how many entries
+    """Bring the index in step with the truth for these quotes; keep the facts that others wrote, and count the quotes
+    that have expired. Seven round trips, some more for each quote that is new, other or gone. Gives how many entries
     changed.
     """
     known = INDEX.known_places(client, members)
@@ -504,23 +514,28 @@ def refresh(client: Redis, members: Sequence[str], *, force: bool = False) -> in
         return {member: _entry(quote) for member, quote in found.items()}
 
     changed = INDEX.follow(client, members, read, force=force)
-    for quote in _unkept(client, list(loaded.values())):
-        lapsed.seen(quote.product, quote.number, _stored_facts(quote), quote.deadline)
+    kept = lapsed.snapshots(client, list(loaded))
+    for member, quote in loaded.items():
+        if not lapsed.is_kept(kept[member], _stored_facts(quote), quote.deadline):
+            _keep_facts(quote.product, quote.number)
     for member in members:
         if member not in loaded and known[member] is not None:
             lapsed.expired(*member.split(":", 1))
     return changed
 
 
-def _unkept(client: Redis, found: Sequence[Quote]) -> list[Quote]:
-    """Those of which no facts are kept, or those of an earlier quote of that number. One round trip."""
-    pipe = client.pipeline(transaction=False)
-    for quote in found:
-        name = keys.quote_snapshot(quote.product, quote.number)
-        pipe.exists(name)
-        pipe.hexists(name, "ended")
-    answers = answered(pipe)
-    return [quote for quote, kept, over in zip(found, answers[0::2], answers[1::2], strict=True) if not kept or over]
+def _keep_facts(product: str, number: str) -> None:
+    """Another tool wrote a quote, key by key maybe, or changed one: what is kept of it follows. It is read anew, under
+    WATCH: what was found before may be older than what one of us has done to it since.
+    """
+
+    def action(draft: Change) -> None:
+        draft.watch(*_all_keys(product, number))
+        found = load(draft.client, [f"{product}:{number}"])
+        for quote in found.values():
+            lapsed.keep_on(draft, product, number, _stored_facts(quote), quote.deadline)
+
+    change(action)
 
 
 def _stored_facts(quote: Quote) -> dict[str, str]:
@@ -645,10 +660,6 @@ def _told(summary: str) -> dict[str, Decimal | None]:
 def _customer_of(summary: str) -> str | None:
     found = re.search(r"Customer:\s*([^\s|]+)", summary)
     return found[1] if found and keys.is_identifier(found[1]) else None
-
-
-def _subject_of(summary: str) -> str:
-    return " - ".join(part for part in summary.split(" - ") if not re.match(r"(Customer|Premium):", part))
 
 
 def _with_names(client: Redis, rows: Sequence[Quote]) -> list[Quote]:

@@ -87,19 +87,22 @@ def detail(request: HttpRequest, product: str, number: str) -> HttpResponse:
 
 def _detail(request: HttpRequest, product: str, number: str) -> dict[str, Any]:
     viewer, client = viewer_of(request), redis.client()
-    shown: dict[str, Any] = {"product": product, "number": number}
+    shown: dict[str, Any] = {
+        "product": product,
+        "number": number,
+        "history": audit.history(client, audit.QUOTE, product, number),
+        "underwriting": underwriting.get(client, number) if product == "life" else None,
+        "may_quote": viewer.may("create_quotes"),
+    }
     try:
         quote = quote_for(viewer, product, number)
     except Expired:
         ended = ended_quote_for(viewer, product, number)
         shown |= holding(viewer, "quote", f"{product}:{number}")
-        return shown | {"ended": ended, "history": audit.history(client, audit.QUOTE, product, number)}
+        return shown | {"ended": ended, "was": quotes.as_it_was(client, ended)}
     return shown | {
         "quote": quote,
-        "history": audit.history(client, audit.QUOTE, product, number),
         "stored": quotes.stored_as(client, quote),
-        "underwriting": underwriting.get(client, number) if product == "life" else None,
-        "may_quote": viewer.may("create_quotes"),
         "may_bind": viewer.may("bind_policies"),
         "limit": limit_of(viewer),
     }
@@ -157,7 +160,7 @@ def _from(request: HttpRequest, product: str) -> dict[str, Any]:
         return {"customer": params.identifier(request, "customer")}
     ended = lapsed.get(redis.client(), product, number)
     visible = ended and viewer_of(request).scope.sees(product, ended.branch)
-    return dict(ended.facts) if ended and visible else {}
+    return ended.again if ended and visible else {}
 
 
 @require_POST
@@ -216,6 +219,7 @@ def bind(request: HttpRequest, product: str, number: str) -> HttpResponse:
             messages.success(request, f"Policy {policy_number} is bound.")
             return redirect("policy", policy_product, policy_number)
     shown = {"form": form, "quote": quote, "ended": ended, "product": product, "number": number}
+    shown["may_quote"] = viewer.may("create_quotes")
     status = 409 if ended and request.method == "POST" else 200
     return web.form_page(request, "quotes/bind", shown, areas=("quotes",), status=status)
 

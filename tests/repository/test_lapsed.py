@@ -5,8 +5,10 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from datetime import timedelta
 
 import pytest
+import time_machine
 from redis import Redis
 
 from dashboard import clock, keys
@@ -67,6 +69,101 @@ def test_a_quote_of_another_tool_is_kept_and_counted_from_its_first_sight(store:
     assert steps(store) == (1, 0, 0, 1)
     (row,) = lapsed.listing(store, ALL, ANY).rows
     assert (row.subject, row.premium, row.facts["customer"]) == ("Sports car", 3500, "CUST003")
+
+
+def test_a_quote_that_another_tool_writes_key_by_key_is_kept_whole_and_counted_for_its_agent(store: Redis) -> None:
+    """As one types the document's commands: its text is met first, and the rest with the next look."""
+    store.set("quote:auto:Q001", "Honda Civic 2023 - Customer: CUST004 - Premium: $950/year", ex=300)
+    quotes.refresh(store, ["auto:Q001"])
+    for name, value in {"vehicle": "Honda Civic 2023", "agent": "AG002", "risk_level": "LOW"}.items():
+        store.set(f"quote:auto:Q001:{name}", value, ex=300)
+    quotes.refresh(store, ["auto:Q001"])
+    lapse(store, "Q001")
+    (row,) = lapsed.listing(store, ALL, lapsed.Filter(agent="AG002")).rows
+    assert (row.facts["vehicle"], row.facts["risk_level"], row.branch) == ("Honda Civic 2023", "LOW", "houston")
+    cells = funnel.day(store, clock.today(), ALL, agents.directory(store))
+    assert [(cell.stage, cell.agent, cell.risk, cell.count) for cell in sorted(cells, key=lambda cell: cell.stage)] == [
+        ("lapsed", "AG002", "LOW", 1),
+        ("quoted", "AG002", "LOW", 1),
+    ]
+
+
+def test_what_another_tool_changes_on_a_quote_is_kept_as_it_was_last(store: Redis) -> None:
+    number = book.quote()
+    store.set(f"quote:auto:{number}:premium", "999", keepttl=True)
+    store.expire(f"quote:auto:{number}", 3_600)
+    deadline = store.pexpiretime(f"quote:auto:{number}")
+    quotes.refresh(store, [f"auto:{number}"])
+    store.delete(f"quote:auto:{number}:vehicle")  # its parts end one by one, and take no fact along
+    quotes.refresh(store, [f"auto:{number}"])
+    kept = store.hgetall(keys.quote_snapshot("auto", number))
+    assert (kept["premium"], kept["vehicle"], kept["deadline"]) == ("999", "Honda Civic 2023", str(deadline))
+    assert store.pexpiretime(keys.quote_snapshot("auto", number)) == deadline + lapsed.KEPT
+    assert steps(store) == (1, 0, 0, 0)
+
+
+def test_looking_at_a_quote_of_our_own_writes_nothing(store: Redis) -> None:
+    made = {product: quotes.load(store, [f"{product}:{book.quote(product)}"]) for product in keys.PRODUCTS}
+    before = store.info("commandstats").get("cmdstat_hset", {}).get("calls")
+    for product, found in made.items():
+        quotes.refresh(store, list(found))
+        assert found, product
+    assert store.info("commandstats").get("cmdstat_hset", {}).get("calls") == before
+
+
+def test_a_quote_that_is_bound_while_the_follower_looks_at_it_stays_bound(
+    store: Redis, meanwhile: Callable[[Callable[[], object]], None]
+) -> None:
+    number = anothers(store)
+    meanwhile(lambda: quotes.bind("auto", number, {}, effective=clock.today(), by="AG001"))
+    quotes.refresh(store, [f"auto:{number}"])
+    assert listed(store) == {number: "bound"}
+    assert steps(store) == (1, 0, 1, 0)
+
+
+def test_an_expiry_that_nobody_watched_is_told_and_counted_at_its_time(store: Redis) -> None:
+    """The dashboard was off for two days."""
+    number = book.quote()
+    until = quotes.get(store, "auto", number).deadline or 0
+    store.delete(*keys.quote_keys("auto", number))
+    with time_machine.travel(clock.now() + timedelta(days=2), tick=False):
+        quotes.refresh(store, [f"auto:{number}"])
+        (row,) = lapsed.listing(store, ALL, ANY).rows
+        assert row.at == clock.moment(until)
+        assert store.pexpiretime(keys.quote_snapshot("auto", number)) == until + lapsed.KEPT
+        assert steps(store) == (0, 0, 0, 0), "it is no step of today's"
+    day = clock.moment(until).astimezone(clock.zone()).date()
+    assert (
+        sum(cell.count for cell in funnel.day(store, day, ALL, agents.directory(store)) if cell.stage == "lapsed") == 1
+    )
+
+
+def test_one_that_another_tool_took_away_ended_then_and_not_at_its_deadline(store: Redis) -> None:
+    number = book.quote()
+    lapse(store, number)
+    (row,) = lapsed.listing(store, ALL, ANY).rows
+    assert row.at is not None and row.at <= clock.now()
+
+
+@pytest.mark.parametrize(
+    ("product", "text", "wanted"),
+    [
+        ("auto", "High-risk driver - Sports car - Premium: $3,500/year", {"vehicle": "High-risk driver - Sports car", "premium": "3500"}),
+        ("home", "1 Elm St, Dallas TX 75201 - Premium: $800/year", {"property_address": "1 Elm St, Dallas TX 75201"}),
+        ("life", "Term Life $500K 20Y - Customer: CUST008 - Premium: $45/month",
+         {"coverage_amount": "500000", "term_years": "20", "premium_monthly": "45", "customer": "CUST008"}),
+        ("life", "Whole Life - Premium: $45/month", {"premium_monthly": "45"}),
+    ],
+)  # fmt: skip
+def test_a_quote_of_one_line_is_quoted_again_with_all_that_the_line_tells(
+    store: Redis, product: str, text: str, wanted: dict[str, str]
+) -> None:
+    store.set(f"quote:{product}:Q010", text, ex=180)
+    quotes.refresh(store, [f"{product}:Q010"])
+    lapse(store, "Q010", product)
+    (row,) = lapsed.listing(store, ALL, ANY).rows
+    assert row.again.items() >= wanted.items()
+    assert row.subject == text.partition(" - Customer:")[0].partition(" - Premium:")[0]
 
 
 def anothers(store: Redis) -> str:

@@ -401,7 +401,14 @@ def test_another_tools_quote_can_be_bound(store: Redis) -> None:
     assert (policy.premium, policy.premium_monthly, policy.coverage_amount, policy.term_years) == (540, 45, 500000, 20)
     assert (policy.agent, policy.customer) == ("AG002", "CUST008"), "the agent is who bound it"
     assert policy.expires == clock.years_later(clock.today(), 20)
-    assert store.keys("quote:*") == store.keys("underwriting:*") == []
+    assert store.keys("quote:*") == []
+
+
+def test_trap_17_what_the_underwriters_wrote_outlives_a_bound_quote_by_its_own_deadline(store: Redis) -> None:
+    by_other_tools(store, LIFE_QUOTE)
+    before = deadlines(store, "underwriting:*")
+    bind("life:Q001")
+    assert len(before) == 2 and deadlines(store, "underwriting:*") == before
 
 
 def test_binding_adds_what_the_quote_lacks(store: Redis) -> None:

@@ -105,6 +105,34 @@ class TestLapsed:
         for value in ("CUST004", "Honda Civic 2023", "950", "1HGBH41JXMN109186"):
             assert f'value="{value}"' in again
 
+    def test_the_page_of_one_says_what_was_quoted(
+        self, agent_client: Client, admin_client: Client, store: Redis
+    ) -> None:
+        store.set("customer:CUST004:profile", "Priya Nair|DOB:1990-01-01|Phone:555-0104|Email:priya@example.com")
+        number = book.quote(coverage_limits="100/300/50", deductible="500")
+        lapse(store, number)
+        page = shown(agent_client, f"/quotes/auto/{number}/")
+        for fact in (
+            f"Quote {number} expired",
+            "Honda Civic 2023",
+            "$950",
+            "Priya Nair",
+            "100/300/50",
+            "$500",
+            "AG001",
+        ):
+            assert fact in page, fact
+        assert "Underwriting" not in page and "Quote again" in page
+        assert "Quote again" not in shown(admin_client, f"/quotes/auto/{number}/")
+
+    def test_an_appointment_outlives_its_quote_and_stays_in_sight(self, agent_client: Client, store: Redis) -> None:
+        """Trap 17."""
+        number = book.quote("life")
+        store.set(f"underwriting:medical_exam:{number}", "Scheduled for 2031-08-20T09:00:00Z", ex=7_200)
+        lapse(store, number, "life")
+        page = shown(agent_client, f"/quotes/life/{number}/")
+        assert "20 Aug 2031" in page and "/underwriting/" not in page
+
     def test_bound_ones_have_a_list_of_their_own(self, agent_client: Client) -> None:
         quotes.bind("auto", book.quote(), {}, effective=clock.today(), by="AG001")
         assert "Policy 100001" in shown(agent_client, "/quotes/lapsed/?how=bound")
@@ -154,6 +182,14 @@ class TestCompareAndSheet:
 
     def test_hidden_ones_are_not_shown(self, second_agent_client: Client) -> None:
         assert "Honda" not in shown(second_agent_client, f"/quotes/compare/?q=auto:{book.quote()}")
+
+    def test_how_a_hidden_one_ended_is_not_told(self, second_agent_client: Client) -> None:
+        gone = book.quote()
+        quotes.withdraw("auto", gone, by="AG001")
+        page = shown(second_agent_client, f"/quotes/compare/?q=auto:{gone}")
+        assert f"There is no auto quote {gone}" in page and "withdrawn" not in page
+        answer = second_agent_client.post(f"/quotes/auto/{gone}/extend/", {"token": "x"}, follow=True)
+        assert "withdrawn" not in answer.content.decode()
 
     def test_the_sheet_says_until_when_it_holds(self, agent_client: Client, second_agent_client: Client) -> None:
         number = book.quote()
