@@ -434,8 +434,9 @@ def reopen(number: str, reason: str, *, by: str, token: str | None = None) -> st
 
 
 def restore(number: str, *, by: str, token: str | None = None) -> str:
-    """Bring back what the store ended of an undecided claim, from its snapshot: the claim, with the whole time of
-    its stage, or those facts that are gone of one that is still there, which goes on with the time it has. Gives a sentence. Raises Conflict (nothing is missing), NotFound.
+    """Bring back what the store ended of an undecided claim, from its snapshot: the claim, with the whole time of its
+    stage, or those facts that are gone of one that is still there, which goes on with the time it has, or for good. Gives
+    a sentence. Raises Conflict (nothing is missing), NotFound.
     """
 
     def action(draft: Change) -> str:
@@ -455,7 +456,7 @@ def restore(number: str, *, by: str, token: str | None = None) -> str:
         missing = kept.missing_in(record)
         if not missing:
             raise Conflict(f"Nothing of claim {number} is missing: it was restored already.")
-        rewrite = _Rewrite(draft, record, _goes_on(record) or _whole_life(kept.record))
+        rewrite = _Rewrite(draft, record, _goes_on(record) if record.exists else _whole_life(kept.record))
         for name, value in missing.items():
             rewrite.put(name, value)
         what = "the claim" if claim is None else "lost facts"

@@ -86,6 +86,16 @@ def test_a_restoration_sent_twice_is_made_once_and_nothing_comes_of_nothing(stor
             claims.restore(unknown, by="AG001")
 
 
+def test_restoring_a_fact_gives_no_end_to_a_record_that_another_tool_keeps_for_good(store: Redis) -> None:
+    store.set("claim:temp:CLM900", "Fire - Initial Report")
+    store.set("claim:temp:CLM900:location", "Houston", ex=60)
+    claims.refresh(store, ["CLM900"])
+    store.delete("claim:temp:CLM900:location")
+    claims.restore("CLM900", by="AG001")
+    assert claims.get(store, "CLM900").location == "Houston"
+    assert deadlines_of(store, "CLM900") == {-1}
+
+
 def test_the_last_keys_of_a_claim_do_not_take_what_the_first_ones_told(store: Redis) -> None:
     """As the document writes it: the report ends after 7 days, its investigation after 30."""
     by_other_tools(store, REPORT + ASSIGN)

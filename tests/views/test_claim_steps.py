@@ -293,6 +293,13 @@ def test_a_stage_is_a_file_of_its_whole_filter_guarded_against_formulas(
     assert anonymous_client.get("/claims/csv/").status_code == 302
 
 
+def test_what_is_empty_stays_empty_in_a_file(agent_client: Client, store: Redis) -> None:
+    store.set("claim:temp:CLM901", "Fire", ex=1000)
+    claims.refresh(store, ["CLM901"])
+    (row,) = rows_of(agent_client.get("/claims/csv/?stage=reported"))
+    assert (row["What happened"], row["Policy"], row["Branch"]) == ("Fire", "", "")
+
+
 def test_a_list_is_sorted_by_how_long_its_claims_are_there(agent_client: Client, policy: str) -> None:
     claims.report(summary="Hail", policy=policy, by="AG001")
     page = agent_client.get("/claims/?stage=reported&sort=since").content.decode()
