@@ -1,8 +1,12 @@
-"""The customer's document: its command blocks as any other tool would send them, letter for letter."""
+"""The customer's document, as any other tool would send its commands: whole in document.md, and piece by piece here,
+letter for letter.
+"""
 
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterator
+from pathlib import Path
 
 from redis import Redis
 
@@ -81,6 +85,34 @@ SET quote:auto:Q012:risk_level "LOW"
 
 
 def run(store: Redis, commands: str) -> None:
-    """Each line as redis-cli would send it."""
-    for line in filter(None, commands.splitlines()):
-        store.execute_command(*shlex.split(line))
+    """Each command as redis-cli would send it; what stands behind a # is a remark (trap 1), and a quoted script may have
+    many lines.
+    """
+    for command in _commands(commands):
+        store.execute_command(*command)
+
+
+def _commands(text: str) -> Iterator[list[str]]:
+    pending = ""
+    for line in text.splitlines():
+        pending += line + "\n"
+        try:
+            words = shlex.split(pending, comments=True)
+        except ValueError:  # a quotation goes on in the next line
+            continue
+        pending = ""
+        if words:
+            yield words
+
+
+def blocks() -> dict[str, str]:
+    """The document's command blocks by their headings, in its order."""
+    found, heading, inside = {}, "", False
+    for line in (Path(__file__).parent / "document.md").read_text().splitlines():
+        if line.startswith("### "):
+            heading = line.removeprefix("### ")
+        elif line.startswith("```"):
+            inside = not inside
+        elif inside:
+            found[heading] = found.get(heading, "") + line + "\n"
+    return found
