@@ -17,6 +17,7 @@ from redis import Redis
 from dashboard import clock, keys
 from dashboard.errors import Conflict, Expired, Forbidden, Invalid, NotFound
 from dashboard.repository import agents, audit, claim_snapshots, metrics, policies
+from dashboard.repository.agents import Directory
 from dashboard.repository.claim_index import INDEX, POLICY_FIELDS, entry, with_policies
 from dashboard.repository.claim_records import (
     AWAITING,
@@ -435,8 +436,9 @@ def reopen(number: str, reason: str, *, by: str, token: str | None = None) -> st
 
 def restore(number: str, *, by: str, token: str | None = None) -> str:
     """Bring back what the store ended of an undecided claim, from its snapshot: the claim, with the whole time of its
-    stage, or those facts that are gone of one that is still there, which goes on with the time it has, or for good. Gives
-    a sentence. Raises Conflict (nothing is missing), NotFound.
+    stage, or those facts that are gone of one that is still there, which goes on with the time it has, or for good. Of a
+    claim that another tool decided, what that one dropped or left to end (trap 26) becomes part of its record. Gives a
+    sentence. Raises Conflict (nothing is missing), NotFound.
     """
 
     def action(draft: Change) -> str:
@@ -448,11 +450,11 @@ def restore(number: str, *, by: str, token: str | None = None) -> str:
         directory = agents.directory(draft.client)
         (record,) = read(draft.client, [number])
         kept = claim_snapshots.read(draft.client, [number]).get(number)
-        if kept is None:
-            raise NotFound(f"Nothing is kept of claim {shorten(number)} that could be restored.")
         claim = claim_of(record, directory) if record.exists else None
         if claim and claim.is_decided:
-            raise Conflict(_who_decided(draft.client, claim))
+            return _complete(draft, record, kept, directory, by)
+        if kept is None:
+            raise NotFound(f"Nothing is kept of claim {shorten(number)} that could be restored.")
         missing = kept.missing_in(record)
         if not missing:
             raise Conflict(f"Nothing of claim {number} is missing: it was restored already.")
@@ -464,6 +466,47 @@ def restore(number: str, *, by: str, token: str | None = None) -> str:
         return f"Claim {number} is restored."
 
     return change(action, token=token)
+
+
+def left_behind(record: Record, kept: claim_snapshots.Snapshot | None, directory: Directory) -> dict[str, str]:
+    """What a decided claim's record lacks, by key, for all to be kept: the facts of the report, as our own decision copies
+    them, and those of the investigation, where they are gone or will end.
+    """
+    number = record.number
+    lasting = {name: None if name in record.ends else value for name, value in record.values.items()}
+    there = {name: value for name, value in record.values.items() if value is not None}
+    whole = replace(record, values={**record.values, **(kept.values if kept else {}), **there})
+    known = replace(record, values=lasting)
+    already = known.known(claim_of(known, directory))
+    facts = {
+        keys.claim_field(number, name): value
+        for name, value in whole.known(claim_of(whole, directory)).items()
+        if name not in already
+    }
+    facts |= {
+        name: whole.text(name)
+        for name in keys.investigation_keys(number)
+        if whole.text(name) and lasting.get(name) is None
+    }
+    if (status := keys.investigation_field(number, "status")) in facts:
+        facts[status] = "CLOSED"
+    over = [keys.investigation_field(number, name) for name in (*_PROPOSAL, "returned_reason")]
+    return {name: value for name, value in facts.items() if name not in over}
+
+
+def _complete(
+    draft: Change, record: Record, kept: claim_snapshots.Snapshot | None, directory: Directory, by: str
+) -> str:
+    number = record.number
+    missing = left_behind(record, kept, directory)
+    if not missing:
+        raise Conflict(_who_decided(draft.client, claim_of(record, directory)))
+    rewrite = _Rewrite(draft, record, None)
+    for name, value in missing.items():
+        rewrite.put(name, value)
+    facts = f"{len(missing)} fact{'s' if len(missing) != 1 else ''}"
+    rewrite.finish(f"Completed by {by}: {facts} that another tool’s decision dropped or left to end", by=by)
+    return f"All that is known of claim {number} is kept for good."
 
 
 # -- what the steps are made of

@@ -42,6 +42,7 @@ from dashboard.repository.claim_steps import (
     close,
     deny,
     gone,
+    left_behind,
     needs_another,
     pay,
     reopen,
@@ -157,10 +158,15 @@ def lapsed(client: Redis, number: str) -> Claim:
     return _with_names(client, [found[number]])[0]
 
 
-def missing(client: Redis, number: str) -> int:
-    """How many facts of an undecided claim have ended before the others, and could be restored. Four round trips."""
-    kept = claim_snapshots.read(client, [number]).get(number)
-    return len(kept.missing_in(read(client, [number])[0])) if kept else 0
+def missing(client: Redis, claim: Claim) -> int:
+    """How many facts of an undecided claim have ended before the others, and could be restored; of a decided one, how many
+    the tool that decided it did not keep. Five round trips.
+    """
+    (record,) = read(client, [claim.number])
+    kept = claim_snapshots.read(client, [claim.number]).get(claim.number)
+    if claim.is_decided:
+        return len(left_behind(record, kept, agents.directory(client)))
+    return len(kept.missing_in(record)) if kept else 0
 
 
 def pipeline(

@@ -207,9 +207,9 @@ def _detail(request: HttpRequest, number: str) -> dict[str, Any]:
     return {
         **_about(request, claim),
         "stored": stored,
-        # Another tool's approval keeps two keys of its investigation and lets the others end.
+        # Another tool's approval drops the report, keeps two keys of the investigation and lets the others end.
         "ending": [each for each in stored if each.deadline] if claim.is_decided else [],
-        "missing": claims.missing(client, number) if claim.stage in UNDECIDED else 0,
+        "missing": claims.missing(client, claim),
     }
 
 

@@ -13,6 +13,7 @@ from dashboard.repository import audit, claims, reindex
 from dashboard.repository.agents import Scope
 from dashboard.repository.claims import Filter
 from tests.repository.test_claims import (
+    APPROVE,
     ASSIGN,
     REPORT,
     a_policy,
@@ -86,6 +87,35 @@ def test_a_restoration_sent_twice_is_made_once_and_nothing_comes_of_nothing(stor
             claims.restore(unknown, by="AG001")
 
 
+def test_trap_26_what_another_tools_approval_drops_or_leaves_to_end_can_be_kept(store: Redis) -> None:
+    a_policy(store)
+    by_other_tools(store, REPORT + ASSIGN)
+    by_other_tools(store, APPROVE)
+    before = claims.get(store, "CLM003")
+    assert (before.stage, before.location, before.incident, before.reporter) == ("approved", None, None, None)
+    assert claims.missing(store, before) == 7
+    words = claims.restore("CLM003", by="AG001", token="t")
+    assert claims.restore("CLM003", by="AG001", token="t") == words
+    after = claims.get(store, "CLM003")
+    assert (after.location, after.reporter, after.first_estimate) == ("I-35 and Main St, Dallas TX", "CUST001", 3500)
+    assert (after.final_amount, after.decided, after.stage) == (before.final_amount, before.decided, "approved")
+    assert store.get("claim:CLM003:incident_date") == "2024-08-18T14:30:00Z"
+    assert store.get("investigation:CLM003:status") == "CLOSED"
+    assert deadlines_of(store, "CLM003") == {-1} and not store.keys("claim:temp:CLM003*")
+    assert claims.missing(store, after) == 0
+    assert audit.history(store, audit.CLAIM, "CLM003")[0].text.startswith("Completed by AG001")
+    with pytest.raises(Conflict, match="already approved"):
+        claims.restore("CLM003", by="AG001")
+
+
+def test_a_decision_of_which_nothing_else_was_ever_known_lacks_nothing(store: Redis) -> None:
+    by_other_tools(store, APPROVE.partition("DEL ")[0])
+    assert claims.missing(store, claims.get(store, "CLM003")) == 0
+    number = investigated(policy=None)
+    claims.approve(number, Decimal(100), by="SUP001")
+    assert claims.missing(store, claims.get(store, number)) == 0
+
+
 def test_restoring_a_fact_gives_no_end_to_a_record_that_another_tool_keeps_for_good(store: Redis) -> None:
     store.set("claim:temp:CLM900", "Fire - Initial Report")
     store.set("claim:temp:CLM900:location", "Houston", ex=60)
@@ -103,12 +133,12 @@ def test_the_last_keys_of_a_claim_do_not_take_what_the_first_ones_told(store: Re
         store.delete(name)
     claims.refresh(store, ["CLM003"])
     assert claims.get(store, "CLM003").location is None
-    assert claims.missing(store, "CLM003") == 4
+    assert claims.missing(store, claims.get(store, "CLM003")) == 4
     ends = max(deadlines_of(store, "CLM003"))
     claims.restore("CLM003", by="AG001")
     assert claims.get(store, "CLM003").location == "I-35 and Main St, Dallas TX"
     assert deadlines_of(store, "CLM003") == {ends}, "with the time the claim has"
-    assert claims.missing(store, "CLM003") == 0
+    assert claims.missing(store, claims.get(store, "CLM003")) == 0
 
 
 def test_a_decision_of_ours_needs_no_snapshot_any_more(store: Redis) -> None:

@@ -186,7 +186,13 @@ def test_an_unknown_claim_and_one_whose_record_ended_say_so(agent_client: Client
 def test_another_tools_approval_that_leaves_keys_to_end_is_named(agent_client: Client, store: Redis) -> None:
     store.set("claim:CLM003:status", "APPROVED")
     store.set("investigation:CLM003:status", "IN_PROGRESS", ex=1000)
-    assert "1 key of its earlier records will still end" in text_of(agent_client.get("/claims/CLM003/"))
+    page = text_of(agent_client.get("/claims/CLM003/"))
+    assert "1 key of its earlier records will still end" in page and "did not keep 1 fact of it" in page
+    assert agent_client.get("/claims/CLM003/restore/").status_code == 405
+    agent_client.post("/claims/CLM003/restore/", {"token": "t"})
+    assert store.ttl("investigation:CLM003:status") == -1
+    page = text_of(agent_client.get("/claims/CLM003/"))
+    assert "will still end" not in page and "did not keep" not in page
 
 
 BROKEN: list[tuple[list[Any], str]] = [
