@@ -18,11 +18,16 @@ from redis.connection import AbstractConnection
 from dashboard import clock, keys
 from dashboard.repository import (
     agents,
+    archive,
     areas,
     claims,
     customers,
     dossier,
     drift,
+    funnel,
+    lapsed,
+    metrics,
+    periods,
     policies,
     quotes,
     search,
@@ -209,6 +214,22 @@ def write_quotes(store: Redis, count: int) -> None:
         quotes.refresh(store, members[start : start + 500])
 
 
+def write_ended(store: Redis, count: int) -> None:
+    """Quotes that have expired, been withdrawn and been bound."""
+    agents.save(store, BRANCHES)
+    pipe, now = store.pipeline(transaction=False), clock.now_ms()
+    for at in range(count):
+        number = f"Q{at:05}"
+        facts = {"customer": "CUST1", "agent": AGENTS[at % 4], "premium": "950", "vehicle": "Honda Civic 2023"}
+        pipe.hset(keys.quote_snapshot("auto", number), mapping=facts | {"ended": str(now - at)})
+        if how := ("", "withdrawn", "bound")[at % 3]:
+            pipe.set(keys.quote_outcome("auto", number), f"{how}|AG000||auto:{at}")
+    pipe.execute()
+    members = [f"auto:Q{at:05}" for at in range(count)]
+    for start in range(0, count, 500):
+        lapsed.refresh(store, members[start : start + 500])
+
+
 def write_claims(store: Redis, count: int, branches: Mapping[str, str] = BRANCHES) -> None:
     agents.save(store, branches)
     owners = list(branches)
@@ -255,11 +276,24 @@ def write_sessions(store: Redis, count: int) -> None:
             id="quotes",
         ),
         pytest.param(
+            write_ended,
+            {
+                "lapsed": lambda store: lapsed.listing(store, EVERYTHING, lapsed.Filter(), size=PAGE),
+                "agent": lambda store: lapsed.listing(store, DALLAS, lapsed.Filter(agent="AG000"), size=PAGE),
+                "customer": lambda store: lapsed.listing(store, DALLAS, lapsed.Filter(customer="CUST1"), size=PAGE),
+                "bound": lambda store: lapsed.listing(store, EVERYTHING, lapsed.Filter(hows=("bound",)), size=PAGE),
+            },
+            5,
+            120,
+            id="ended quotes",
+        ),
+        pytest.param(
             write_claims,
             {
                 "pipeline": lambda store: claims.pipeline(store, EVERYTHING, claims.Filter(), size=PAGE),
                 "own": lambda store: claims.pipeline(store, DALLAS, claims.Filter(), size=PAGE),
                 "totals": lambda store: claims.totals(store, EVERYTHING, claims.Filter()),
+                "desks": lambda store: claims.workloads(store),
             },
             12,
             150,
@@ -339,6 +373,23 @@ def test_a_list_of_claims_costs_the_same_however_many_branches_there_are(
     for (name, who), cost in costs[0].items():
         print(f"{name}, {who}: {cost}")
         assert cost.commands <= CLAIMS[name][1], (name, who)
+
+
+def test_figures_cost_the_same_for_many_agents_as_for_few(
+    store: Redis, cost_of: Callable[[Callable[[], object]], Cost]
+) -> None:
+    week = periods.current("weekly")
+    few, many = ([f"AG{number:03}" for number in range(count)] for count in (2, 200))
+    for agent in many:
+        store.set(keys.METRIC_FAMILIES["weekly"]["agent"](week.name, agent, "policies_sold"), "3")
+        store.hincrby(keys.funnel(clock.today().isoformat()), f"quoted|auto|LOW|{agent}|9", 1)
+    statement, trend = Cost(4, 4), Cost(archive.SHOWN["weekly"], 1)
+    for names in (few, many):
+        assert cost_of(lambda names=names: metrics.statement(store, week, agents=names)) == statement
+        owners = [f"agent={name}" for name in names]
+        assert cost_of(lambda owners=owners: archive.statements(store, "weekly", owners)) == trend
+    directory = agents.directory(store)
+    assert cost_of(lambda: funnel.day(store, clock.today(), EVERYTHING, directory)) == Cost(2, 2)
 
 
 def test_no_list_asks_for_the_key_space(store: Redis, cost_of: Callable[[Callable[[], object]], Cost]) -> None:
