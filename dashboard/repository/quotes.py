@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
@@ -89,27 +89,24 @@ HIGH_PRICE = Term(15 * clock.MINUTE, "From $2,000 a year a customer gets 15 minu
 HOME = Term(15 * clock.MINUTE, "Home quotes hold 15 minutes.")
 LOW_RISK = Term(10 * clock.MINUTE, "Low risk: the price holds 10 minutes.")
 STANDARD = Term(5 * clock.MINUTE, "The auto market moves fast: the price holds 5 minutes.")
-TERMS = (
-    ("Life", LIFE),
-    ("High risk", HIGH_RISK),
-    ("Auto from $2,000 a year", HIGH_PRICE),
-    ("Home", HOME),
-    ("Auto, low risk", LOW_RISK),
-    ("Auto", STANDARD),
+TERMS: tuple[tuple[str, Term, Callable[[str, Decimal | None, str | None], bool]], ...] = (
+    ("Life", LIFE, lambda product, premium, risk: product == "life"),
+    ("High risk", HIGH_RISK, lambda product, premium, risk: risk == "HIGH"),
+    ("Home", HOME, lambda product, premium, risk: product == "home"),
+    (
+        "Auto from $2,000 a year",
+        HIGH_PRICE,
+        lambda product, premium, risk: premium is not None and premium >= HIGH_VALUE,
+    ),
+    ("Auto, low risk", LOW_RISK, lambda product, premium, risk: risk == "LOW"),
+    ("Auto", STANDARD, lambda product, premium, risk: True),
 )
+"""The table as it is shown, and when each line fits: by product, yearly premium in dollars, and risk."""
 
 
 def term(product: str, premium: Decimal | None, risk: str | None) -> Term:
     """How long a new quote lives. `premium` in dollars a year."""
-    if product == "life":
-        return LIFE
-    if risk == "HIGH":
-        return HIGH_RISK
-    if product == "home":
-        return HOME
-    if premium is not None and premium >= HIGH_VALUE:
-        return HIGH_PRICE
-    return LOW_RISK if risk == "LOW" else STANDARD
+    return next(life for _, life, fits in TERMS if fits(product, premium, risk))
 
 
 # -- what a quote is
