@@ -274,7 +274,7 @@ def load(client: Redis, ids: Iterable[str], *, directory: Directory | None = Non
 
 def as_it_was(client: Redis, ended: lapsed.Ended) -> Quote:
     """A quote that has ended, as far as its facts are kept. Two round trips."""
-    reader = Reader(dict(ended.facts), {name: name for name in ("summary", *FIELDS[ended.product])})
+    reader = Reader(dict(ended.again), {name: name for name in ("summary", *FIELDS[ended.product])})
     quote = _quote(ended.product, ended.number, reader, 0, (), agents.directory(client))
     return _with_names(client, [quote])[0]
 

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import timedelta
+from decimal import Decimal
 
 import pytest
 import time_machine
@@ -14,6 +15,7 @@ from redis import Redis
 from dashboard import clock, keys
 from dashboard.repository import agents, funnel, lapsed, quotes
 from dashboard.repository.agents import Scope
+from dashboard.repository.values import plain
 from tests import book
 
 ALL = Scope()
@@ -163,6 +165,7 @@ def test_a_quote_of_one_line_is_quoted_again_with_all_that_the_line_tells(
     lapse(store, "Q010", product)
     (row,) = lapsed.listing(store, ALL, ANY).rows
     assert row.again.items() >= wanted.items()
+    assert plain(quotes.as_it_was(store, row).coverage_amount or Decimal(0)) == wanted.get("coverage_amount", "0")
     assert row.subject == text.partition(" - Customer:")[0].partition(" - Premium:")[0]
 
 
