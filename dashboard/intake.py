@@ -5,19 +5,13 @@ as many strangers as there are threads, each with a form that never arrives, wou
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
+
+from dashboard.asgi import App, Message, Receive, Scope, Send
 
 LARGEST = 1_000_000
 """Bytes of a body. The largest form names some hundred keys."""
 SECONDS = 15.0
 """How long a body may take to arrive."""
-
-Message = MutableMapping[str, Any]
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 class TooLarge(Exception):

@@ -11,9 +11,7 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 from django.conf import settings
 from django.contrib.auth import get_user_model
@@ -22,6 +20,7 @@ from django.db import close_old_connections
 from redis.exceptions import RedisError
 
 from dashboard import measures, redis
+from dashboard.asgi import Receive, Scope, Send
 from dashboard.repository import server
 
 log = logging.getLogger(__name__)
@@ -31,10 +30,6 @@ PATHS = frozenset((HEALTH, READY, MEASURES))
 SHARED_SECONDS = 1.0
 """How long one look at whether all is ready answers everybody: however often strangers ask, the store is asked once."""
 
-Message = MutableMapping[str, Any]
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
 
 _threads = ThreadPoolExecutor(2, thread_name_prefix="probes")
 

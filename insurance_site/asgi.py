@@ -6,13 +6,14 @@ from a2wsgi import WSGIMiddleware
 from django.conf import settings
 
 from dashboard import intake, probes
+from dashboard.asgi import Receive, Scope, Send
 from dashboard.live import stream
 from insurance_site.wsgi import application as wsgi_application
 
 pages = intake.whole(WSGIMiddleware(wsgi_application, workers=settings.PAGE_THREADS))  # type: ignore[arg-type]
 
 
-async def application(scope: stream.Scope, receive: stream.Receive, send: stream.Send) -> None:
+async def application(scope: Scope, receive: Receive, send: Send) -> None:
     if scope["type"] == "lifespan":
         await stream.lifespan(receive, send)
     elif scope["type"] == "http" and scope["path"] == "/live":

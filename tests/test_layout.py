@@ -25,6 +25,8 @@ BELOW = {
     "errors": (),
     "clock": (),
     "redis": (),
+    "asgi": (),
+    "intake": ("asgi",),
     "repository": (*FOUNDATION, "repository"),
     "charts": ("clock",),
     "permissions": (*FOUNDATION, "repository", "models"),
@@ -36,7 +38,7 @@ BELOW = {
     "signin": (*FOUNDATION, "repository", "permissions", "accounts", "browser_sessions", "second_factor"),
     "staff": (*FOUNDATION, "repository", "models", "permissions", "accounts", "second_factor"),
     "passwords": (*FOUNDATION, "repository", "accounts", "letters", "signin"),
-    "live": (*FOUNDATION, "repository", "signin", "live"),
+    "live": (*FOUNDATION, "asgi", "repository", "signin", "live"),
     "forms": (*FOUNDATION, "repository", "permissions", "api_clients", "forms", "charts"),
     "templatetags": ("clock", "keys", "charts", "templatetags"),
 }

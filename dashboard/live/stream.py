@@ -16,7 +16,7 @@ import logging
 import random
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, MutableMapping
+from collections.abc import Callable, Coroutine, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from http.cookies import CookieError, SimpleCookie
 from typing import Any, Protocol
@@ -31,6 +31,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from dashboard import clock, keys
+from dashboard.asgi import Receive, Scope, Send
 from dashboard.errors import StoreDown
 from dashboard.redis import CONNECTION
 
@@ -72,11 +73,6 @@ PATIENCE = 30.0
 STREAMS_PER_PERSON = 20
 """In one worker. The next one is refused, and that page asks every few seconds instead."""
 AUTH_THREADS = 4
-
-Message = MutableMapping[str, Any]
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
 
 log = logging.getLogger(__name__)
 
