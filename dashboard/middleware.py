@@ -82,7 +82,7 @@ class DomainErrors:
         if request.path.startswith("//"):  # in a link or a form it would be the address of another host
             return redirect("/" + request.get_full_path().lstrip("/"))
         try:
-            return self.get_response(request)
+            return _in_words(request, self.get_response(request))
         except Exception as error:
             response = error_page(request, error)
             if response is None:
@@ -175,6 +175,15 @@ def _page(request: HttpRequest, error: errors.DomainError, status: int) -> HttpR
     if status == 503:
         context["typed"] = _typed(request)
     return render(request, f"errors/{status}.html", context, status=status)
+
+
+def _in_words(request: HttpRequest, response: HttpResponse) -> HttpResponse:
+    """A 405 comes without a word, and a browser would show a page of its own making in its place."""
+    if response.status_code != 405 or response.content or request.path.startswith(API):
+        return response
+    page = render(request, "errors/405.html", _way_back(request, 405), status=405)
+    page.headers["Allow"], page.headers["Cache-Control"] = response.headers["Allow"], "no-store"
+    return page
 
 
 def _typed(request: HttpRequest) -> list[tuple[str, str]]:

@@ -82,6 +82,11 @@ def test_a_countdown_counts_in_digits_and_days(left: int, text: str) -> None:
     assert tideline.clock_text(left) == text
 
 
+def test_stamps_within_a_record_are_told_in_the_business_s_zone() -> None:
+    told = tideline.moments("Extended to 2024-08-20T22:13:26Z by AG001, <b>2024-02-30T00:00:00Z")
+    assert ">20 Aug 2024, 17:13</time> by AG001, &lt;b&gt;2024-02-30T00:00:00Z" in told
+
+
 @pytest.mark.parametrize(
     ("left", "lifetime", "tone"),
     [

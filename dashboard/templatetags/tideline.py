@@ -5,6 +5,7 @@ Nothing here reads the store; each filter takes a complete value and never fails
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from functools import lru_cache
@@ -151,6 +152,23 @@ def when(moment: object) -> str | SafeString:
     today = local.date() == timezone.localdate()
     text = f"Today, {local:%H:%M}" if today else f"{_date_text(local.date())}, {local:%H:%M}"
     return format_html('<time datetime="{}" title="{}">{}</time>', local.isoformat(), _utc(moment), text)
+
+
+STAMP = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ)")
+
+
+@register.filter
+def moments(text: object) -> str | SafeString:
+    """A record's text with its UTC stamps as people read them: in the business's zone, UTC on hover."""
+    parts = STAMP.split(str(text))
+    return format_html_join("", "{}", ((_moment(part) if at % 2 else part,) for at, part in enumerate(parts)))
+
+
+def _moment(stamp: str) -> str | SafeString:
+    try:
+        return when(datetime.fromisoformat(stamp))
+    except ValueError:  # looks like one, and is none: 2026-02-30T...
+        return stamp
 
 
 @register.filter

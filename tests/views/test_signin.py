@@ -317,6 +317,11 @@ class TestErrorPages:
         assert unknown.status_code == 404
         assert b'href="/policies/"' in unknown.content
 
+    def test_an_address_of_a_button_has_a_page_with_a_way_back(self, agent_client: Client) -> None:
+        response = agent_client.get("/quotes/auto/Q001/extend/")
+        assert response.status_code == 405 and response.headers["Allow"] == "POST"
+        assert b"Nothing to look at here" in response.content and b'href="/quotes/"' in response.content
+
     def test_a_store_that_is_away_is_said_and_nobody_is_signed_out(
         self, agent_client: Client, server: EmbeddedServer
     ) -> None:
