@@ -9,7 +9,7 @@ by the anchors, which are kept with the accounts.
     dash:chain:000000   list   ["audit:policy:...", "<digest>", 1787043600000, "<link>"]   a thousand in each
     dash:chain-head     hash   links 1234, last <link>
 
-Other tools write a payment and give it its end in two commands (the document, lines 285-287). One that has none yet when
+Other tools write a payment and give it its end in two commands (the document, lines 303-304). One that has none yet when
 it is sealed is to stand as long as its family does, counted from then.
 """
 
@@ -218,10 +218,19 @@ def _what_befell(link: Link, digest: str, ends: int) -> str:
     if not digest:
         return "the record was removed"
     if digest != link.digest:
-        return "the record was altered"
+        return f"the record was altered{_or_written_over(link.key)}"
     if ends and (not link.ends or ends < link.ends):
         return "the record ends earlier than it should"
     return ""
+
+
+def _or_written_over(key: str) -> str:
+    """Other tools have one key a day (the document, lines 297-300): the day's second record takes the place of the first.
+    That is a loss like any, and who reads of it should know how it may have come about.
+    """
+    parsed = keys.parse(key)
+    stamp = parsed.parts.get("stamp", "T") if parsed else "T"
+    return "" if "T" in stamp else ", or another tool wrote the day's next one over it"
 
 
 def unsealed(client: Redis) -> list[str]:

@@ -160,7 +160,7 @@ def test_a_record_that_is_held_beyond_its_time_is_no_fault(store: Redis, sealed:
 def test_a_payment_that_gets_its_end_by_a_second_command_is_to_have_seven_years(
     store: Redis, life: int, holds: bool
 ) -> None:
-    """The document's lines 285-287: SET, then EXPIRE. Between the two it may be sealed."""
+    """The document's lines 303-304: SET, then EXPIRE. Between the two it may be sealed."""
     key = keys.payment_audit("TXN001")
     store.set(key, "Customer: CUST001 | Amount: 1200 | Date: 2024-08-18")
     parsed = keys.parse(key)
@@ -171,6 +171,19 @@ def test_a_payment_that_gets_its_end_by_a_second_command_is_to_have_seven_years(
     store.expire(key, life)
     first = chain.verify(store).first
     assert (first.what if first else "") == ("" if holds else "the record ends earlier than it should")
+
+
+def test_trap_30_a_record_that_another_tool_wrote_over_on_the_same_day_is_told_as_what_it_may_be(
+    store: Redis, sealed: list[str]
+) -> None:
+    key = keys.access_audit("CUST001", f"{clock.today():%Y%m%d}")
+    for who in ("AG001", "AG002"):
+        store.set(key, f"Viewed by {who}", ex=7_776_000)
+        audit.note(store, key, keys.parse(key))  # type: ignore[arg-type]
+        seal(store)
+    first = chain.verify(store).first
+    assert first is not None and (first.number, first.key) == (6, key)
+    assert first.what == "the record was altered, or another tool wrote the day's next one over it"
 
 
 def test_the_sites_former_keys_still_tell_the_chain_from_a_forged_one(
