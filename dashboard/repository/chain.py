@@ -112,10 +112,14 @@ def seal(client: Redis, *, most: int = SLICE) -> int:
         found = list(_as_they_are(draft.client, names))
         # What a legal hold keeps from ending is sealed with its own end, which it gets again.
         own = holds.deadlines(draft.client, [name for name, _, ends in found if not ends])
+        links: dict[str, list[str]] = {}
         for number, (name, digest, now) in enumerate(found, at.links):
             ends = now or own.get(name, 0) or _due(name, digest)
             last = _link(_key(), last, number, name, digest, ends)
-            draft.record("RPUSH", _bucket(number), json.dumps([name, digest, ends, last], separators=(",", ":")))
+            told = json.dumps([name, digest, ends, last], separators=(",", ":"))
+            links.setdefault(_bucket(number), []).append(told)
+        for bucket, told_there in links.items():
+            draft.record("RPUSH", bucket, *told_there)
         draft.record("HSET", keys.chain_head(), "links", str(at.links + len(names)), "last", last)
         draft.record("LTRIM", keys.chain_queue(), len(names), -1)
         return len(names)
@@ -250,14 +254,20 @@ def catch_up(client: Redis, *, said: Callable[[], None] = lambda: None) -> int:
     """
     try:
         _goes_on_at(client)
+        _seal_all(client, said)
         late = unsealed(client)
-        if late:
-            change(lambda draft: draft.record("RPUSH", keys.chain_queue(), *late))
-        while seal(client):
-            said()
+        for start in range(0, len(late), SLICE):  # all of them in one command would make everybody wait
+            part = late[start : start + SLICE]
+            change(lambda draft, part=part: draft.record("RPUSH", keys.chain_queue(), *part))  # type: ignore[misc]
+            _seal_all(client, said)
     except Conflict:
         return 0
     return len(late)
+
+
+def _seal_all(client: Redis, said: Callable[[], None]) -> None:
+    while seal(client):
+        said()
 
 
 # -- links
