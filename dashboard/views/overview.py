@@ -9,19 +9,23 @@ from django.views.decorators.http import require_safe
 
 from dashboard import clock, redis
 from dashboard.permissions import Viewer, viewer_of
-from dashboard.repository import claims, metrics, policies, quotes, security
+from dashboard.repository import claims, metrics, policies, quotes, reviews, security, verification
 from dashboard.repository.metrics import Figures
 from dashboard.views import web
 from dashboard.views.metrics import tiles
 
 AREAS = ("quotes", "claims", "policies", "customers", "metrics", "security")
+COMPLIANCE_AREAS = ("reviews", "compliance")
+"""More of them for who sees compliance."""
 SHOWN = 6
 
 
 @require_safe
 def overview(request: HttpRequest) -> HttpResponse:
-    shared = viewer_of(request).may("view_company_metrics")
-    return web.live_page(request, "overview", AREAS, lambda: _overview(request), shared=shared)
+    viewer = viewer_of(request)
+    areas = (*AREAS, *COMPLIANCE_AREAS) if viewer.may("see_compliance") else AREAS
+    shared = viewer.may("view_company_metrics")
+    return web.live_page(request, "overview", areas, lambda: _overview(request), shared=shared)
 
 
 def _overview(request: HttpRequest) -> dict[str, Any]:
@@ -35,9 +39,26 @@ def _overview(request: HttpRequest) -> dict[str, Any]:
         "renewals": policies.expiring(client, viewer.scope, size=SHOWN),
         "days": policies.RENEWAL_DAYS,
         "locks": security.locks(client) if viewer.may("unlock_accounts") else None,
+        **_compliance(viewer),
         "may_quote": viewer.may("create_quotes"),
         "may_claim": viewer.may("process_claims"),
         "today": clock.today(),
+    }
+
+
+def _compliance(viewer: Viewer) -> dict[str, Any]:
+    """Reviews that lapse within a week, and how many have lapsed undecided; whether the chain over the audit records was
+    found broken. Six round trips, none for who does not see it.
+    """
+    if not viewer.may("see_compliance"):
+        return {}
+    client = redis.client()
+    _, last = verification.standing(client)
+    return {
+        "reviews": reviews.listing(client, ["pending"], within=reviews.URGENT, size=SHOWN),
+        "lapsed": reviews.counts(client).lapsed,
+        "broken_chain": last if last and not last.holds else None,
+        "may_review": viewer.may("review_compliance"),
     }
 
 

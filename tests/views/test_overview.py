@@ -10,7 +10,8 @@ from django.test import Client
 from redis import Redis
 
 from dashboard import clock, keys
-from dashboard.repository import quotes
+from dashboard.repository import quotes, reviews, verification
+from dashboard.repository.chain import Break, Verdict
 from tests import book
 
 
@@ -45,6 +46,31 @@ class TestOverview:
         security.refresh(store, ["lock:CUST001"])
         assert "CUST001" in shown(admin_client, "/")
         assert "CUST001" not in shown(supervisor_client, "/")
+
+    def test_reviews_before_they_lapse_and_a_broken_chain_are_for_who_sees_compliance(
+        self, agent_client: Client, supervisor_client: Client, admin_client: Client, store: Redis
+    ) -> None:
+        soon, later = book.policy(), book.policy()
+        for number, days in ((soon, 6), (later, 8)):
+            store.set(f"compliance:review:policy:auto:{number}", "Pending regulatory review", ex=days * 86_400)
+        reviews.refresh(store, [f"auto:{soon}", f"auto:{later}"])
+        found = Break(3, "audit:policy:auto:1:change:20240818", "the record was removed")
+        verification.keep(Verdict(links=5, breaks=1, first=found), by="SUP001")
+        for client, may_decide in ((supervisor_client, True), (admin_client, False)):
+            page = shown(client, "/")
+            assert f'id="ov-auto-{soon}"' in page and f'id="ov-auto-{later}"' not in page
+            assert (f"/compliance/reviews/auto/{soon}/" in page) is may_decide
+            assert "does not hold: the record was removed" in page and "reviews,compliance" in page
+        page = shown(agent_client, "/")
+        assert "ov-auto" not in page and "does not hold" not in page and "compliance" not in page
+
+    def test_a_review_that_lapsed_undecided_is_said(self, supervisor_client: Client, store: Redis) -> None:
+        number = book.policy()
+        store.set(f"compliance:review:policy:auto:{number}", "Pending regulatory review", ex=86_400)
+        reviews.refresh(store, [f"auto:{number}"])
+        store.delete(f"compliance:review:policy:auto:{number}")
+        reviews.refresh(store, [f"auto:{number}"])
+        assert "1 lapsed undecided" in shown(supervisor_client, "/")
 
     def test_an_empty_store_is_no_error(self, agent_client: Client) -> None:
         page = shown(agent_client, "/")
