@@ -292,7 +292,10 @@ def expired(product: str, number: str) -> None:
 
 
 def refresh(client: Redis, members: Sequence[str], *, force: bool = False) -> int:
-    """Bring the list in step with what is kept. Four round trips. Gives how many entries changed."""
+    """Bring the list in step with what is kept. Four round trips, some more for each quote that ended while nobody was
+    there to count it: whoever found out may have been cut off before. Gives how many entries changed.
+    """
+    over: set[str] = set()
 
     def read(members: Sequence[str]) -> dict[str, Entry]:
         loaded = load(client, members)
@@ -300,13 +303,18 @@ def refresh(client: Redis, members: Sequence[str], *, force: bool = False) -> in
         for member in members:
             pipe.exists(keys.quote(*member.split(":", 1)))
         live = {member for member, there in zip(members, pipe.execute(), strict=True) if there}
+        over.difference_update(members)
+        over.update(m for m, each in loaded.items() if each.facts and m not in live and "ended" not in each.facts)
         return {
             member: Entry(_facets(each), {"ended": clock.ms(each.at) if each.at else NEVER})
             for member, each in loaded.items()
             if member not in live and "ended" in each.facts
         }
 
-    return INDEX.follow(client, members, read, force=force)
+    changed = INDEX.follow(client, members, read, force=force)
+    for member in over:
+        expired(*member.split(":", 1))
+    return changed
 
 
 def _facets(ended: Ended) -> dict[str, str]:

@@ -13,7 +13,7 @@ import time_machine
 from redis import Redis
 
 from dashboard import clock, keys
-from dashboard.repository import agents, funnel, lapsed, quotes
+from dashboard.repository import agents, funnel, lapsed, quotes, reindex
 from dashboard.repository.agents import Scope
 from dashboard.repository.values import plain
 from tests import book
@@ -138,6 +138,22 @@ def test_an_expiry_that_nobody_watched_is_told_and_counted_at_its_time(store: Re
     assert (
         sum(cell.count for cell in funnel.day(store, day, ALL, agents.directory(store)) if cell.stage == "lapsed") == 1
     )
+
+
+@pytest.mark.parametrize("look", [lambda store: lapsed.refresh(store, ["auto:Q001"]), reindex.reconcile])
+def test_an_expiry_is_counted_though_whoever_found_out_was_cut_off_before(
+    store: Redis, look: Callable[[Redis], object]
+) -> None:
+    """The list of live quotes was brought in step, and then the process was killed."""
+    number = book.quote()
+    lapsed.refresh(store, [f"auto:{number}"])
+    assert listed(store) == {}, "it lives"
+    store.delete(*keys.quote_keys("auto", number))
+    quotes.INDEX.settle(store, {f"auto:{number}": None})
+    for _ in range(2):
+        look(store)
+    assert listed(store) == {number: "expired"}
+    assert steps(store) == (1, 0, 0, 1)
 
 
 def test_one_that_another_tool_took_away_ended_then_and_not_at_its_deadline(store: Redis) -> None:
