@@ -5,6 +5,7 @@ underwriting of life quotes.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any, TypeVar
@@ -14,6 +15,7 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils.safestring import SafeString
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from dashboard import clock, keys, redis
@@ -33,6 +35,7 @@ T = TypeVar("T")
 
 MOST_EXTENDED = 5_000
 COMPARED = 3
+PICTURED = 12
 
 
 # -- batch extension
@@ -188,12 +191,32 @@ def _funnel(request: HttpRequest) -> dict[str, Any]:
         "total": all_of_it,
         "chart": bars(_steps(all_of_it), title=f"Quotes of {on.isoformat()}", description=_words(all_of_it)),
         "tables": [
-            ("Product", funnel.by(cells, lambda cell: cell.product.title())),
-            ("Agent", funnel.by(cells, lambda cell: cell.agent or "No agent")),
-            ("Risk", funnel.by(cells, lambda cell: cell.risk.capitalize() or "Not assessed")),
-            ("Hour", funnel.by(cells, lambda cell: f"{cell.hour:02}:00")),
+            Split("Product", funnel.by(cells, lambda cell: cell.product.title())),
+            Split("Agent", funnel.by(cells, lambda cell: cell.agent or "No agent")),
+            Split("Risk", funnel.by(cells, lambda cell: cell.risk.capitalize() or "Not assessed")),
+            Split("Hour", funnel.by(cells, lambda cell: f"{cell.hour:02}:00")),
         ],
     }
+
+
+@dataclass(frozen=True)
+class Split:
+    """The funnel by one thing: a row for each of its names, and the same as a picture."""
+
+    title: str
+    rows: list[Row]
+
+    @property
+    def chart(self) -> SafeString:
+        """What was quoted, and how much of it was bound, of those with the most quoted."""
+        most = sorted(self.rows, key=lambda row: -row.quoted)[:PICTURED]
+        shown = [row for row in self.rows if row in most]
+        drawn = [
+            Bar(row.name, Decimal(row.quoted), Decimal(row.bound), f"{row.quoted:,}", f"{row.bound:,} bound")
+            for row in shown
+        ]
+        words = "; ".join(f"{row.name}: {_words(row)}" for row in shown)
+        return bars(drawn, title=f"Quoted and bound by {self.title.lower()}", description=words)
 
 
 def _steps(row: Row) -> list[Bar]:

@@ -158,6 +158,9 @@ class TestFunnel:
         lapse(store, book.quote(risk_level="HIGH"))
         page = shown(agent_client, "/quotes/funnel/")
         assert "50% of quoted" in page and 'id="by-risk"' in page
+        for split, words in {"product": "Auto: quoted 2", "agent": "AG001: quoted 2", "risk": "High: quoted 1"}.items():
+            assert f"Quoted and bound by {split}" in page and words in page
+        assert "Quoted and bound by hour" in page
 
     @pytest.mark.parametrize("day", ["nonsense", "1999-01-01", "9999-12-31"])
     def test_a_bad_day_is_clamped(self, agent_client: Client, day: str) -> None:
