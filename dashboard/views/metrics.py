@@ -183,7 +183,7 @@ def _period(request: HttpRequest) -> dict[str, Any]:
         "own": not departments,
         "closed": now.closed,
         "closed_at": clock.moment(now.closed.at) if now.closed else None,
-        "ends": not now.closed and not rows[0].figures.empty and period.deadline > clock.now_ms(),
+        "ends": _ends(rows[0]),
         "retention": _lifetime(period),
         "may_close": _may_close(viewer, now),
         "close_url": reverse("metrics_close", args=[period.name]),
@@ -202,6 +202,13 @@ def _period(request: HttpRequest) -> dict[str, Any]:
         "trends": f"{reverse('metrics_trends')}?period={WORD_OF[period.kind]}&metric={metric}",
         "csv": f"{reverse('metrics_csv')}?of={period.name}",
     }
+
+
+def _ends(total: Row) -> int | None:
+    """When the first of the figures shown ends; None where they are archived, or there are none. One round trip."""
+    if total.now.closed or total.figures.empty:
+        return None
+    return metrics.first_end(redis.client(), total.now.period, total.owner)
 
 
 def _lifetime(period: Period) -> int:

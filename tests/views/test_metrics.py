@@ -16,6 +16,7 @@ from dashboard.repository.metrics import COMPANY
 from dashboard.repository.periods import Kind, Period
 from dashboard.repository.store import change
 from dashboard.views import metric_words
+from tests import book
 
 HTMX = {"HX-Request": "true"}
 
@@ -288,6 +289,18 @@ class TestClosing:
         assert supervisor_client.get(f"/metrics/{last().name}/close/").status_code == 405
         assert supervisor_client.post("/metrics/2025-W53/close/", {"token": "x"}).status_code == 404
         assert anonymous_client.post(f"/metrics/{last().name}/close/").status_code in (302, 403)
+
+
+def test_trap_27_the_time_shown_is_that_of_the_figure_that_ends_first(supervisor_client: Client, store: Redis) -> None:
+    page = "/metrics/?period=quarter"
+    assert "ends in" not in shown(supervisor_client, page) and "end in" not in shown(supervisor_client, page)
+    book.quote()
+    assert "Figures end in" in shown(supervisor_client, page)
+    store.set(
+        keys.METRIC_FAMILIES["quarterly"]["company"](periods.current("quarterly").name, "growth_rate"), "12.5", ex=60
+    )
+    found = shown(supervisor_client, page)
+    assert "The first figure ends in" in found and "before its period is over" in found
 
 
 class TestTrends:
