@@ -528,6 +528,10 @@ portal_ended = Family(
     "dash:portal-ended:{person}", "string", (8 * HOUR, 8 * HOUR),
     "When the portal sessions of a customer that were ended had begun: none of them is brought back by another tool.",
 )  # fmt: skip
+refs_ended = Family(
+    "dash:refs-ended:{person}", "string", (8 * HOUR, 8 * HOUR),
+    "Digests of a person's workstation and app sessions that were ended: none of them is brought back by another tool.",
+)  # fmt: skip
 session_snapshot = Family(
     "dash:session-snapshot:{rest}", "string", (30 * DAY, 31 * DAY),
     "A live session's facts as JSON, kept beyond its end until that is on record.",

@@ -147,6 +147,7 @@ def open_device(
             lockouts.require_open(draft, account)
         before = session_ends.watched(draft, [member]).get(member)
         if before:
+            session_ends.remember(draft, [before])
             session_ends.note_end(draft, member, session_ends.snapshot_of(before), "replaced")
         at = clock.now_ms()
         deadline = at + DEVICE_LIFE

@@ -25,7 +25,7 @@ from dashboard.repository import audit, session_records
 from dashboard.repository.index import Cursor, Entry, Index, Page
 from dashboard.repository.session_records import INDEX, KINDS, WORKSTATION_LIFE, Facts, Kind, Session, names_of
 from dashboard.repository.store import Change, change
-from dashboard.repository.values import Raw, read_strings, readable, shorten
+from dashboard.repository.values import Raw, labelled, read_strings, readable, shorten
 
 How = Literal["signed_out", "expired", "revoked", "replaced", "removed"]
 HOWS: tuple[How, ...] = ("signed_out", "expired", "revoked", "replaced", "removed")
@@ -34,8 +34,8 @@ KEPT = 30 * clock.DAY
 """How long the end of a session is on record, in ms."""
 
 REMEMBERED = 8 * clock.HOUR
-"""How long a portal session that was ended is not let back in, in ms: longer than any of them lives by itself."""
-_BEGINNINGS = 50
+"""How long a session that was ended is not let back in, in ms: as long as the longest of them lives by itself."""
+_MOST_REMEMBERED = 50
 
 EXPORTED = 500
 """Records read in one go where a whole list is."""
@@ -200,20 +200,20 @@ def names_watched(members: Sequence[str]) -> list[str]:
         name: None
         for member in members
         if (found := names_of(member))
-        for name in (found.get("facts"), keys.session_snapshot(member), *_portal_watch(member))
+        for name in (found.get("facts"), keys.session_snapshot(member), *_beside(member))
         if name
     }
     return list(names)
 
 
-def _portal_watch(member: str) -> tuple[str, ...]:
+def _beside(member: str) -> tuple[str, ...]:
     kind, person, _ = session_records.identity(member)
-    return (keys.portal_latest(person), keys.portal_ended(person)) if kind == "portal" else ()
+    return (keys.portal_latest(person), keys.portal_ended(person)) if kind == "portal" else (keys.refs_ended(person),)
 
 
 def finish(draft: Change, sessions: Sequence[Session], how: How, *, by: str = "", why: str = "") -> None:
     """Record the end of these (watched) sessions: every key, the index, how they ended, the event. The customer's portal
-    key goes to the latest that is left. Two round trips, and four where a portal session was the latest.
+    key goes to the latest that is left. Three round trips, and four more where a portal session was the latest.
     """
     if not sessions:
         return
@@ -223,7 +223,7 @@ def finish(draft: Change, sessions: Sequence[Session], how: How, *, by: str = ""
         INDEX.put(draft, session.id, None, known[session.id])
         draft.event("sessions", session.id)
     portals = [session for session in sessions if session.kind == "portal"]
-    _remember(draft, portals)
+    remember(draft, sessions)
     _hand_over(draft, [session for session in portals if session.latest], {session.id for session in sessions})
     for session in sessions:
         note_end(draft, session.id, snapshot_of(session), how, by=by, why=why)
@@ -234,16 +234,22 @@ def _keys_of(session: Session) -> list[str]:
     return list(names.values()) if session.latest else [names["facts"]]
 
 
-def _remember(draft: Change, portals: Sequence[Session]) -> None:
-    """Of the customers' sessions that end here, when they began: one that another tool writes back is none. One round
-    trip.
+def remember(draft: Change, ending: Sequence[Session]) -> None:
+    """By what one of these (watched) sessions that end here is known again: one that another tool writes back is none.
+    Of portal sessions when they began, of the others their digest. Two round trips.
     """
-    began: dict[str, list[str]] = {}
-    for session in portals:
-        if session.signed_in:
-            began.setdefault(keys.portal_ended(session.person), []).append(clock.iso(session.signed_in))
-    for name, kept in read_strings(draft.client, list(began)).items():
-        told = list(dict.fromkeys([*session_records.beginnings(kept), *began[name]]))[-_BEGINNINGS:]
+    anchors = {session.id: names_of(session.id)["anchor"] for session in ending if session.kind != "portal"}
+    texts = read_strings(draft.client, list(anchors.values()))
+    marks: dict[str, list[str]] = {}
+    for session in ending:
+        if session.kind == "portal":
+            name, mark = keys.portal_ended(session.person), session.signed_in and clock.iso(session.signed_in)
+        else:
+            name, mark = keys.refs_ended(session.person), labelled(str(texts[anchors[session.id]])).get("ref")
+        if mark:
+            marks.setdefault(name, []).append(mark)
+    for name, kept in read_strings(draft.client, list(marks)).items():
+        told = list(dict.fromkeys([*session_records.remembered(kept), *marks[name]]))[-_MOST_REMEMBERED:]
         draft.set_until(name, json.dumps(told), clock.now_ms() + REMEMBERED)
 
 

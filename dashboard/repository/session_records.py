@@ -239,6 +239,7 @@ def load(client: Redis, ids: Sequence[str]) -> dict[str, Session]:
     ends = dict(zip(lived_by, pipe.execute(), strict=True))
     customers = {identity(member)[1] for member in found if identity(member)[0] == "portal"}
     beside = [family(person) for person in sorted(customers) for family in (keys.portal_latest, keys.portal_ended)]
+    beside += [keys.refs_ended(person) for kind, person, _ in map(identity, found) if kind != "portal"]
     every = dict.fromkeys([name for names in found.values() for name in names.values()] + beside)
     values = read_strings(client, list(every))
     _add_latest(client, customers, values)
@@ -287,6 +288,8 @@ def _read(member: str, names: dict[str, str], values: dict[str, Raw], ends: Mapp
         return None
     if kind == "portal" and _is_told_elsewhere(person, str(text), values):
         return None
+    if kind != "portal" and is_ended(str(text), values.get(keys.refs_ended(person))):
+        return None
     if own and not (isinstance(text, str) and own.are_of(text)):
         own = None
     return _session(member, names, values, _end(ends[names["anchor"]]), own)
@@ -317,11 +320,17 @@ def _is_told_elsewhere(person: str, text: str, values: Mapping[str, Raw]) -> boo
 def is_brought_back(text: str, ended: Raw) -> bool:
     """Whether a portal key's text is of a session that was ended (trap 20): it says that it began when that one did."""
     at = moment(labelled(text).get("login_time", ""))
-    return at is not None and clock.iso(at) in beginnings(ended)
+    return at is not None and clock.iso(at) in remembered(ended)
 
 
-def beginnings(raw: Raw) -> list[str]:
-    """When the customer's ended portal sessions had begun, as their keys said it."""
+def is_ended(text: str, ended: Raw) -> bool:
+    """Whether an anchor's text carries the digest of a workstation or app session that was ended (trap 20)."""
+    digest = labelled(text).get("ref", "")
+    return bool(digest) and digest in remembered(ended)
+
+
+def remembered(raw: Raw) -> list[str]:
+    """What is kept of sessions that were ended: when they had begun, as their keys said it, or their digests."""
     try:
         kept = json.loads(raw) if isinstance(raw, str) else []
     except (ValueError, RecursionError):

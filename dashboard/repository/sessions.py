@@ -58,14 +58,16 @@ from dashboard.repository.session_records import (
     Session,
     entry,
     facets,
+    identity,
     is_brought_back,
+    is_ended,
     load,
+    names_of,
     own_facts,
     stored_as,
-    told_by,
 )
 from dashboard.repository.store import Change, change
-from dashboard.repository.values import read_strings
+from dashboard.repository.values import Raw, read_strings
 from dashboard.repository.workstations import (
     AGENT_PERMISSIONS,
     RIGHT_WORDS,
@@ -180,24 +182,33 @@ def _beside(client: Redis, members: Sequence[str]) -> list[str]:
 
 
 def _turn_away(client: Redis, members: Sequence[str], living: dict[str, Session]) -> None:
-    """Portal keys of sessions that were ended and that another tool wrote back (trap 20) are taken away again. One round
-    trip, none where all that have a key live.
+    """Keys of sessions that were ended and that another tool wrote back (trap 20) are taken away again. One round trip,
+    none where all that have a key live.
     """
-    gone = [m for m in members if m.startswith("customer:") and m.endswith(":portal") and m not in living]
-    people = [person for member in gone if keys.is_customer(person := member.split(":")[1])]
-    values = read_strings(client, [f(person) for person in people for f in (keys.portal, keys.portal_ended)])
-    for person in people:
-        text = values[keys.portal(person)]
-        if isinstance(text, str) and is_brought_back(text, values[keys.portal_ended(person)]):
-            change(partial(_take_away, person=person))
+    gone = [member for member in members if member not in living and "anchor" in names_of(member)]
+    names = {member: names_of(member)["anchor"] for member in gone if not member.startswith("portal:")}
+    kept = read_strings(client, [each for member, name in names.items() for each in (name, _ended_key(member))])
+    for member, name in names.items():
+        if _was_ended(member, kept[name], kept[_ended_key(member)]):
+            change(partial(_take_away, member=member))
 
 
-def _take_away(draft: Change, *, person: str) -> None:
-    member = told_by(person)
-    names = [keys.portal(person), keys.portal_ended(person)]
-    draft.watch(*names, keys.portal_latest(person))
+def _ended_key(member: str) -> str:
+    kind, person, _ = identity(member)
+    return keys.portal_ended(person) if kind == "portal" else keys.refs_ended(person)
+
+
+def _was_ended(member: str, text: Raw, ended: Raw) -> bool:
+    known_again = is_brought_back if identity(member)[0] == "portal" else is_ended
+    return isinstance(text, str) and known_again(text, ended)
+
+
+def _take_away(draft: Change, *, member: str) -> None:
+    kind, person, _ = identity(member)
+    names = [names_of(member)["anchor"], _ended_key(member)]
+    draft.watch(*names, *([keys.portal_latest(person)] if kind == "portal" else []))
     own = own_facts(draft.client, _beside(draft.client, [member]))
     text, ended = read_strings(draft.client, names).values()
-    if isinstance(text, str) and is_brought_back(text, ended) and not any(f.are_of(text) for f, _ in own.values()):
-        draft.delete(*keys.portal_keys(person))
+    if _was_ended(member, text, ended) and not any(facts.are_of(str(text)) for facts, _ in own.values()):
+        draft.delete(*(keys.portal_keys(person) if kind == "portal" else names_of(member).values()))
         draft.event("sessions", member)

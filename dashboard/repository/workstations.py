@@ -20,7 +20,14 @@ from dashboard import clock, keys
 from dashboard.errors import Conflict, Expired, Invalid
 from dashboard.repository import audit, metrics, session_ends
 from dashboard.repository.security import count_of
-from dashboard.repository.session_records import INDEX, WORKSTATION_LIFE, entry_for, is_secret_of, reference
+from dashboard.repository.session_records import (
+    INDEX,
+    WORKSTATION_LIFE,
+    entry_for,
+    is_ended,
+    is_secret_of,
+    reference,
+)
 from dashboard.repository.store import Change, change
 from dashboard.repository.values import Raw, answered, comma_list, labelled, moment, plain, read_strings
 
@@ -92,6 +99,7 @@ def open_workstation(staff: Staff, nonce: str) -> int:
     def action(draft: Change) -> int:
         before = session_ends.watched(draft, [member]).get(member)
         if before:
+            session_ends.remember(draft, [before])
             session_ends.note_end(draft, member, session_ends.snapshot_of(before), "replaced")
         now = clock.now()
         deadline = clock.ms(now) + WORKSTATION_LIFE
@@ -118,16 +126,17 @@ def check(client: Redis, person: str, nonce: str, *, touch: bool = True) -> Stan
     One round trip; a second one at most every TOUCH_EVERY.
 
     An admin who ends the session at this very moment wins: the notes are written with SET XX, which makes no key, and
-    KEEPTTL, which prolongs none.
+    KEEPTTL, which prolongs none. One that was ended and that another tool writes back is none.
     """
     if not keys.is_identifier(person):
         return Standing(None, "ended")
     anchor = keys.workstation(person)
     pipe = client.pipeline(transaction=False)
-    pipe.mget(anchor, *(keys.workstation_field(person, name) for name in ("last_activity", *RIGHTS)))
+    fields = (keys.workstation_field(person, name) for name in ("last_activity", *RIGHTS))
+    pipe.mget(anchor, keys.refs_ended(person), *fields)
     pipe.pexpiretime(anchor)
-    (value, active, *rights), deadline = pipe.execute()
-    if not isinstance(value, str) or deadline == -2:
+    (value, ended, active, *rights), deadline = pipe.execute()
+    if not isinstance(value, str) or deadline == -2 or is_ended(value, ended):
         return Standing(None, "ended")
     if not is_secret_of(value, nonce):
         return Standing(None, "replaced")

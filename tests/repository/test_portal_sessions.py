@@ -491,6 +491,16 @@ class TestBroughtBack:
         sessions.refresh(store, ["customer:CUST001:portal"])
         assert not store.exists(ANCHOR)
 
+    def test_an_app_session_is_known_again_by_its_digest(self, store: Redis) -> None:
+        session = sessions.open_device("mobile", PERSON, "d1", device="iPhone 12")
+        kept = {name: store.get(name) for name in left(store)}
+        sessions.revoke([session.id], by="ADM001")
+        for name, text in kept.items():
+            store.set(name, text, ex=7_200)
+        assert sessions.of_person(store, PERSON) == []
+        sessions.refresh(store, [session.id])
+        assert left(store) == []
+
     def test_a_new_login_is_let_in(self, store: Redis) -> None:
         sessions.revoke([opened().id], by="ADM001")
         store.set(ANCHOR, "authenticated|login_time:2099-08-18T10:30:00Z", ex=600)

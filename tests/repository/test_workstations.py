@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable
 
 import pytest
 from redis import Redis
 
-from dashboard import keys
+from dashboard import clock, keys
 from dashboard.errors import Conflict, Expired, Invalid
 from dashboard.repository import audit, sessions
 from dashboard.repository.sessions import Right
@@ -190,8 +191,8 @@ class TestAtTheVeryMoment:
 
     def test_a_session_that_is_ended_meanwhile_is_never_brought_back(self, store: Redis) -> None:
         revived = 0
-        for _ in range(60):
-            sessions.open_workstation(AGENT, "nonce")
+        for number in range(60):
+            sessions.open_workstation(AGENT, f"nonce{number}")
             before = seen(store)
 
             def narrowing(before: str = before) -> None:
@@ -207,3 +208,67 @@ class TestAtTheVeryMoment:
             at_once([narrowing, lambda: sessions.revoke([MEMBER], by="ADM001")])
             revived += bool(workstation_keys_left(store))
         assert revived == 0
+
+
+class TestBroughtBack:
+    """Trap 20: another tool read the session, it was ended, and the tool writes it anew."""
+
+    @pytest.mark.parametrize(
+        "end",
+        [
+            lambda: sessions.revoke([MEMBER], by="ADM001"),
+            lambda: sessions.close("AG001", "nonce"),
+            lambda: sessions.open_workstation(AGENT, "another"),
+        ],
+        ids=["revoked", "signed out", "signed in elsewhere"],
+    )
+    def test_however_it_ended_it_is_none_and_is_taken_away_again(
+        self, store: Redis, deadline: int, end: Callable[[], object]
+    ) -> None:
+        text = store.get(ANCHOR)
+        end()
+        store.set(ANCHOR, text, ex=28_800)
+        assert not sessions.check(store, "AG001", "nonce").lives
+        assert sessions.of_person(store, "AG001") == []
+        sessions.refresh(store, [MEMBER])
+        assert workstation_keys_left(store) == []
+
+    def test_it_does_not_keep_its_owner_from_signing_in(self, store: Redis, deadline: int) -> None:
+        text = store.get(ANCHOR)
+        sessions.revoke([MEMBER], by="ADM001")
+        store.set(ANCHOR, text, ex=28_800)
+        sessions.open_workstation(AGENT, "another")
+        assert sessions.check(store, "AG001", "another").lives
+        sessions.refresh(store, [MEMBER])
+        assert [each.id for each in sessions.of_person(store, "AG001")] == [MEMBER]
+
+    def test_a_session_of_another_tools_own_is_left_alone(self, store: Redis, deadline: int) -> None:
+        sessions.revoke([MEMBER], by="ADM001")
+        store.set(ANCHOR, "authenticated|login_time:2024-08-18T08:00:00Z|branch:dallas", ex=600)
+        sessions.refresh(store, [MEMBER])
+        assert [each.id for each in sessions.of_person(store, "AG001")] == [MEMBER]
+
+    @pytest.mark.parametrize("broken", ["", "nonsense", "{}", "[1, null]"])
+    def test_what_is_remembered_may_be_broken(self, store: Redis, deadline: int, broken: str) -> None:
+        store.set(keys.refs_ended("AG001"), broken)
+        assert sessions.check(store, "AG001", "nonce").lives
+        sessions.revoke([MEMBER], by="ADM001")
+        assert len(json.loads(store.get(keys.refs_ended("AG001")))) == 1
+        assert 0 < store.pttl(keys.refs_ended("AG001")) <= 8 * clock.HOUR
+
+    def test_amid_a_tool_that_reads_and_sets_it_never_lives_again(self, store: Redis) -> None:
+        """The tool alone is the control: it does bring the key back."""
+        lived = came_back = 0
+        for number in range(30):
+            sessions.open_workstation(AGENT, f"nonce{number}")
+
+            def refreshing() -> None:
+                for _ in range(20):
+                    if text := store.get(ANCHOR):
+                        store.set(ANCHOR, text, ex=28_800)
+
+            at_once([refreshing, refreshing, lambda: sessions.revoke([MEMBER], by="ADM001")])
+            came_back += bool(store.exists(ANCHOR))
+            lived += sessions.check(store, "AG001", f"nonce{number}").lives
+        assert came_back > 0
+        assert lived == 0
