@@ -410,7 +410,11 @@ def _names(identifiers: Iterable[str], person: str) -> bool:
 
 
 def requested_areas(scope: Scope) -> frozenset[str]:
-    query = parse_qs(scope.get("query_string", b"").decode("latin-1"), max_num_fields=20)
+    """Those of the address that there are; none of one with more parameters than any page asks with."""
+    try:
+        query = parse_qs(scope.get("query_string", b"").decode("latin-1"), max_num_fields=20)
+    except ValueError:
+        return frozenset()
     return AREAS & frozenset(",".join(query.get("areas", [])).split(","))
 
 
