@@ -29,7 +29,7 @@ EXPORTED = 200
 NAMED = 20
 """Policies that are named in words, of each sort."""
 
-_TOLD = dict.fromkeys(keys.PRODUCTS, ("customer", "premium"))
+_TOLD = dict.fromkeys(keys.PRODUCTS, ("customer", "premium")) | {"life": ("customer", "premium", "premium_monthly")}
 _NOBODY = Directory({})
 
 
@@ -40,7 +40,7 @@ class Drift:
     held       ids of the policies whose own field names this customer, in the list's order as far as it has them
     missing    those of them that the list lacks
     foreign    ids that the list has though they belong to somebody else (whom), or to nobody ("")
-    total      dollars a year, the sum of the held policies' own premiums
+    total      dollars a year, the sum of the held policies' own premiums, twelve months' where only that is known
     misplaced  policies that stand in a wrong ZIP area's list, or not in their own; only where asked for
     """
 
@@ -204,7 +204,7 @@ def _drift(who: Customer, told: Mapping[str, policies.Policy], indexed: Iterable
         held=tuple(theirs),
         missing=tuple(each for each in theirs if each not in who.listed),
         foreign=foreign,
-        total=sum((told[each].premium or Decimal(0) for each in theirs), Decimal(0)),
+        total=sum((told[each].yearly or Decimal(0) for each in theirs), Decimal(0)),
         grouped=grouped,
     )
 
@@ -217,6 +217,7 @@ def _told_keys(ids: Iterable[str]) -> list[str]:
             keys.policy(product, number),
             keys.policy_field(product, number, "customer"),
             keys.policy_field(product, number, "premium"),
+            keys.policy_field(product, number, "premium_monthly"),
             keys.policy_field(product, number, "property_address"),
         )
     ]

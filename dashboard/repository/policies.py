@@ -334,7 +334,7 @@ def add(draft: Change, product: str, facts: Mapping[str, str], *, by: str, why: 
     policy = _with_name(draft.client, from_facts(product, number, facts, agents.directory(draft.client)))
     facts = {**facts, "details": _details(policy)}
     _store_new(draft, product, number, {name: facts[name] for name in FIELDS[product] if facts.get(name)})
-    customers.relate(draft, member, customer=policy.customer, premium=policy.premium, before=(None, None))
+    customers.relate(draft, member, customer=policy.customer, premium=policy.yearly, before=(None, None))
     customers.locate(draft, member, now=place(policy.property_address), before=("", ""))
     if _is_first(draft.client, policy.customer):
         metrics.add(draft, {"customer_acquisition": 1}, product=product, agent=policy.agent)
@@ -402,8 +402,8 @@ def rewrite(draft: Change, before: Policy, facts: Mapping[str, str], *, by: str,
     if merged["details"] == old.get("details"):
         del changed["details"]
     _store(draft, before, changed)
-    former = (before.customer, before.premium)
-    customers.relate(draft, member, customer=after.customer, premium=after.premium, before=former)
+    former = (before.customer, before.yearly)
+    customers.relate(draft, member, customer=after.customer, premium=after.yearly, before=former)
     customers.locate(draft, member, now=place(after.property_address), before=place(before.property_address))
     words = "; ".join(
         f"{name.replace('_', ' ').capitalize()} updated from {old.get(name) or 'nothing'} to {value or 'nothing'}"

@@ -11,7 +11,7 @@ from redis import Redis
 
 from dashboard import keys
 from dashboard.errors import Conflict, NotFound
-from dashboard.repository import areas, audit, customers, drift, places
+from dashboard.repository import areas, audit, customers, drift, places, policies
 from dashboard.repository.customers import Filter
 from dashboard.repository.reindex import reconcile
 from dashboard.repository.values import comma_list
@@ -74,6 +74,16 @@ class TestSeen:
         book.policy(), book.policy("home", property_address="1 Elm St, Austin TX 78701")
         reconcile(store)
         assert not drift.of(store, "CUST001").any and drifting(store) == []
+
+    def test_trap_13_a_premium_a_month_counts_twelve_times_a_year(self, store: Redis) -> None:
+        """Other tools may write a life policy's premium a month alone, as the document does a quote's (line 99)."""
+        store.mset({"policy:life:300001:customer": "CUST001", "policy:life:300001:premium_monthly": "45"})
+        reconcile(store)
+        assert drift.of(store, "CUST001").total == 540
+        drift.repair("CUST001", by="SUP001")
+        policies.edit("life", "300001", {"premium_monthly": "50", "premium": "600"},
+                      seen=policies.get(store, "life", "300001").seen, by="AG001")  # fmt: skip
+        assert relations(store) == ("life:300001", "1", "600") and not drift.of(store, "CUST001").any
 
     @pytest.mark.parametrize(
         "break_it",
