@@ -119,7 +119,7 @@ def _free_number(draft: Change) -> str:
             return number
 
 
-def of(client: Redis, scope: Scope, customer: str, *, with_sessions: bool) -> Dossier:
+def of(client: Redis, scope: Scope, customer: str) -> Dossier:
     """Some 45 round trips, whatever the number of things."""
     found = drift.of(client, customer)
     directory = agents.directory(client)
@@ -141,7 +141,7 @@ def of(client: Redis, scope: Scope, customer: str, *, with_sessions: bool) -> Do
         quotes=live,
         ended=ended,
         claims=filed,
-        sessions=sessions.of_person(client, customer, size=MOST) if with_sessions else (),
+        sessions=sessions.of_person(client, customer, size=MOST),
         payments=paid,
         groups=groups.membership(client, customer),
         moves=moves,

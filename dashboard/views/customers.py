@@ -115,7 +115,7 @@ def _detail(request: HttpRequest, customer: str) -> dict[str, Any]:
     viewer, client = viewer_of(request), redis.client()
     customer_for(viewer, customer)
     may_see = viewer.may("see_compliance")
-    found = dossier.of(client, viewer.scope, customer, with_sessions=viewer.may("manage_sessions"))
+    found = dossier.of(client, viewer.scope, customer)
     return {
         "found": found,
         "customer": found.customer,

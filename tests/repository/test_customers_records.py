@@ -242,14 +242,14 @@ class TestDossier:
     def test_trap_8_a_number_with_a_quote_and_no_profile_is_known(self, store: Redis) -> None:
         book.quote(customer="CUST010")
         assert dossier.known(store, "CUST010") and not dossier.known(store, "CUST011")
-        found = dossier.of(store, Scope(), "CUST010", with_sessions=True)
+        found = dossier.of(store, Scope(), "CUST010")
         assert not found.customer.known and len(found.quotes.rows) == 1
 
     def test_only_what_this_person_may_see_is_in_it(self, store: Redis) -> None:
         agents.save(store, {"AG001": "dallas", "AG002": "houston"})
         mine, theirs = book.policy(), book.policy(agent="AG002")
         book.quote(customer="CUST001", agent="AG002")
-        found = dossier.of(store, Scope(frozenset({"dallas"})), "CUST001", with_sessions=False)
+        found = dossier.of(store, Scope(frozenset({"dallas"})), "CUST001")
         assert [each.number for each in found.policies] == [mine]
         assert (found.hidden, len(found.drift.held), found.quotes.total) == (1, 2, 0)
         assert theirs not in " ".join(each.what + each.text for each in found.timeline)
@@ -260,7 +260,7 @@ class TestDossier:
         book.quote(customer=number)
         store.set(keys.payment_audit("TXN001"), f"Customer: {number} | Amount: 1200 | Date: 2024-08-18")
         areas.refresh(store, "payments", ["TXN001"])
-        found = dossier.of(store, Scope(), number, with_sessions=False)
+        found = dossier.of(store, Scope(), number)
         kinds = [each.kind for each in found.timeline]
         assert {"customer", "policy", "quote", "payment"} <= set(kinds)
         assert found.timeline[-1].text == "A customer since this day."
@@ -272,7 +272,7 @@ class TestDossier:
         key = keys.access_audit(number, "20240818")
         store.set(key, "Viewed by AG001 at 2024-08-18T10:30:00Z")
         audit.note(store, key, keys.parse(key))  # type: ignore[arg-type]
-        found = dossier.of(store, Scope(), number, with_sessions=False)
+        found = dossier.of(store, Scope(), number)
         assert not any("Viewed" in each.text for each in found.timeline)
 
     @pytest.mark.parametrize(
@@ -283,7 +283,7 @@ class TestDossier:
         store.set(keys.payment_audit("TXN9"), text)
         areas.refresh(store, "payments", ["TXN9"])
         assert [each.transaction for each in payments.of_customer(store, "CUST001").rows] == ["TXN9"]
-        dossier.of(store, Scope(), "CUST001", with_sessions=False)
+        dossier.of(store, Scope(), "CUST001")
 
 
 def test_policies_of_a_customer_are_those_the_index_has(store: Redis) -> None:

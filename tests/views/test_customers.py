@@ -9,7 +9,7 @@ from django.test import Client
 from redis import Redis
 
 from dashboard import accounts, keys
-from dashboard.repository import areas, audit, customers, dossier, sessions
+from dashboard.repository import areas, audit, customers, dossier
 from dashboard.repository.reindex import reconcile
 from tests import book, cast
 
@@ -128,10 +128,16 @@ class TestWhole:
         ):  # fmt: skip
             assert fact in page, fact
 
-    def test_sessions_are_for_admins(self, agent_client: Client, admin_client: Client, john: str) -> None:
-        assert sessions.of_person.__doc__
-        assert 'id="s-customer:CUST001:portal"' in shown(admin_client, f"/customers/{john}/")
-        assert "s-customer" not in shown(agent_client, f"/customers/{john}/")
+    def test_everybody_sees_how_long_they_are_signed_in_and_admins_which_session_that_is(
+        self, agent_client: Client, admin_client: Client, store: Redis, john: str
+    ) -> None:
+        page = shown(admin_client, f"/customers/{john}/")
+        assert 'id="s-customer:CUST001:portal"' in page and "/sessions/revoke/" in page
+        page = shown(agent_client, f"/customers/{john}/")
+        assert 'id="s-1"' in page and "Portal" in page
+        assert "CUST001:portal" not in page and "/sessions/" not in page
+        store.delete("session:customer:CUST001:portal")
+        assert "Not signed in now" in shown(agent_client, f"/customers/{john}/")
 
     def test_more_policies_than_are_shown_are_said_to_be(
         self, agent_client: Client, john: str, monkeypatch: pytest.MonkeyPatch
