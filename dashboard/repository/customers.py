@@ -25,7 +25,7 @@ from dashboard.errors import Conflict, Invalid
 from dashboard.repository import audit
 from dashboard.repository.index import NEVER, UNKNOWN, Cursor, Entry, Index, Page, clean, number_score
 from dashboard.repository.keyspace import StoredKey, stored
-from dashboard.repository.store import Change, change
+from dashboard.repository.store import Change
 from dashboard.repository.values import (
     Problem,
     Raw,
@@ -254,42 +254,46 @@ def add(draft: Change, number: str, facts: Mapping[str, str], *, by: str) -> Non
     draft.event("customers", number)
 
 
-def edit(customer: str, facts: Mapping[str, str], *, seen: str, by: str, token: str | None = None) -> str:
-    """Change who somebody is and what they prefer; fields that `facts` lacks stay. Gives what was changed, in words.
-    `seen` is the Customer.seen that the editor looked at. Raises Conflict when it is another by now, and Invalid.
+@dataclass(frozen=True)
+class Rewritten:
+    """What a change of a customer does, in words; and what they were called and are called now."""
+
+    words: str
+    was: str | None
+    name: str | None
+
+
+def rewrite(draft: Change, customer: str, facts: Mapping[str, str], *, seen: str, by: str) -> Rewritten | None:
+    """Record who somebody is by now and what they prefer; fields that `facts` lacks stay. `seen` is the Customer.seen that
+    the editor looked at. None, and nothing recorded, where nothing differs. Raises Conflict when it is another by now, and
+    Invalid.
     """
-
-    def action(draft: Change) -> str:
-        draft.watch(*keys.customer_keys(customer))
-        before = get(draft.client, customer)
-        if before.seen != seen:
-            raise Conflict(
-                "Somebody changed this customer while you were editing. Saving again keeps what you have here."
-            )
-        told = facts_of(before)
-        # What another tool wrote in a form of its own may stay.
-        _check({name: value for name, value in facts.items() if value != told[name]}, whole=False)
-        old = raw_facts(draft.client, customer)
-        wanted = _stored_form(facts, old)
-        # A form shows broken UTF-8 escaped; what comes back as it was shown was not changed.
-        changed = {name: value for name, value in wanted.items() if value != readable(old.get(name, ""))}
-        if not changed:
-            return "Nothing was changed."
-        for name, value in changed.items():
-            # A plain SET replaces a value of any type, so a field that another tool broke is mended by an edit.
-            field_key = keys.customer_field(customer, name)
-            draft.record(*(("SET", field_key, value) if value else ("UNLINK", field_key)))
-        words = "; ".join(
-            f"{name.replace('_', ' ').capitalize()} updated from {readable(old.get(name, '')) or 'nothing'} "
-            f"to {value or 'nothing'}"
-            for name, value in changed.items()
-        )
-        audit.append(draft, audit.CUSTOMER, customer, text=f"{words} by {by}", by=by)
-        _index(draft, customer, {**old, **changed}, before)
-        draft.event("customers", customer)
-        return words + "."
-
-    return change(action, token=token)
+    draft.watch(*keys.customer_keys(customer))
+    before = get(draft.client, customer)
+    if before.seen != seen:
+        raise Conflict("Somebody changed this customer while you were editing. Saving again keeps what you have here.")
+    told = facts_of(before)
+    # What another tool wrote in a form of its own may stay.
+    _check({name: value for name, value in facts.items() if value != told[name]}, whole=False)
+    old = raw_facts(draft.client, customer)
+    wanted = _stored_form(facts, old)
+    # A form shows broken UTF-8 escaped; what comes back as it was shown was not changed.
+    changed = {name: value for name, value in wanted.items() if value != readable(old.get(name, ""))}
+    if not changed:
+        return None
+    for name, value in changed.items():
+        # A plain SET replaces a value of any type, so a field that another tool broke is mended by an edit.
+        field_key = keys.customer_field(customer, name)
+        draft.record(*(("SET", field_key, value) if value else ("UNLINK", field_key)))
+    words = "; ".join(
+        f"{name.replace('_', ' ').capitalize()} updated from {readable(old.get(name, '')) or 'nothing'} "
+        f"to {value or 'nothing'}"
+        for name, value in changed.items()
+    )
+    audit.append(draft, audit.CUSTOMER, customer, text=f"{words} by {by}", by=by)
+    after = _index(draft, customer, {**old, **changed}, before)
+    draft.event("customers", customer)
+    return Rewritten(f"{words}.", before.name, after.name)
 
 
 def facts_of(customer: Customer) -> dict[str, str]:
@@ -371,8 +375,10 @@ def premium_score(premium: Decimal | None, number: str) -> float:
     return cents * 1_000_000 + number_score(number) % 1_000_000
 
 
-def _index(draft: Change, customer: str, facts: Mapping[str, str], before: Customer | None) -> None:
-    """One round trip. Whether the relations agree is not changed by who somebody is."""
+def _index(draft: Change, customer: str, facts: Mapping[str, str], before: Customer | None) -> Customer:
+    """Gives the customer that these facts make. One round trip. Whether the relations agree is not changed by who somebody
+    is.
+    """
     known = INDEX.known_places(draft.client, [customer])[customer]
     names = {name: keys.customer_field(customer, name) for name in keys.CUSTOMER_FIELDS}
     after = customer_of(customer, Reader({names[name]: facts.get(name) or None for name in names}, names))
@@ -380,6 +386,7 @@ def _index(draft: Change, customer: str, facts: Mapping[str, str], before: Custo
     if before:
         gone = {kind: set(words) - set(after.words[kind]) for kind, words in before.words.items()}
         INDEX.forget(draft, customer, gone)
+    return after
 
 
 def drift_facet(known: str | None) -> str:

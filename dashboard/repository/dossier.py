@@ -1,4 +1,6 @@
-"""Everything about one customer, put together from the aggregates that hold it; and a new one, of whom there is nothing yet."""
+"""Everything about one customer, put together from the aggregates that hold it; a new one, of whom there is nothing yet;
+and changes to one, which their policies tell, too.
+"""
 
 from __future__ import annotations
 
@@ -104,6 +106,23 @@ def create(facts: Mapping[str, str], *, by: str, token: str | None = None) -> st
         number = _free_number(draft)
         customers.add(draft, number, facts, by=by)
         return number
+
+    return change(action, token=token)
+
+
+def edit(customer: str, facts: Mapping[str, str], *, seen: str, by: str, token: str | None = None) -> str:
+    """Change who somebody is and what they prefer; fields that `facts` lacks stay. Where they are called something else by
+    now, the details of their policies, which tell it, follow. Gives what was changed, in words. `seen` is the Customer.seen
+    that the editor looked at. Raises Conflict when it is another by now, and Invalid.
+    """
+
+    def action(draft: Change) -> str:
+        done = customers.rewrite(draft, customer, facts, seen=seen, by=by)
+        if done is None:
+            return "Nothing was changed."
+        if done.was and done.name != done.was:
+            policies.rename(draft, customer, done.was, done.name, by=by)
+        return done.words
 
     return change(action, token=token)
 

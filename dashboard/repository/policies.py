@@ -418,6 +418,24 @@ def rewrite(draft: Change, before: Policy, facts: Mapping[str, str], *, by: str,
     return Rewritten(now, {name: old.get(name, "") for name in changed}, words)
 
 
+def rename(draft: Change, customer: str, was: str, name: str | None, *, by: str) -> None:
+    """Record anew the details of a customer's policies that tell their former name. Four round trips, whatever their
+    number, and one for each that is kept as a hash.
+    """
+    held = keys.numbered(of_customer(draft.client, customer))
+    if not held:
+        return
+    draft.watch(*(key for _, product, number in held for key in keys.policy_keys(product, number)))
+    for policy in load(draft.client, [member for member, _, _ in held], fields=FIELDS).values():
+        if policy.customer != customer or was not in (policy.details or ""):
+            continue
+        details = _details(replace(policy, customer_name=name))
+        _store(draft, policy, {"details": details})
+        text = f"{customer} is called {name or 'nothing'}: Details updated from {policy.details} to {details} by {by}"
+        audit.append(draft, audit.POLICY, policy.product, policy.number, text=text, by=by)
+        draft.event("policies", policy.id)
+
+
 def _store_new(draft: Change, product: str, number: str, facts: Mapping[str, str]) -> None:
     """Write a new policy in the layout that the setting chooses."""
     if settings.POLICY_LAYOUT == "hash":

@@ -183,7 +183,7 @@ def edit(request: HttpRequest, customer: str) -> HttpResponse:
     form = CustomerForm(request.POST or None, customer=found)
     if request.method == "POST" and form.is_valid():
         try:
-            words = customers.edit(customer, form.facts, seen=seen, by=viewer.id, token=web.token_of(request))
+            words = dossier.edit(customer, form.facts, seen=seen, by=viewer.id, token=web.token_of(request))
         except Invalid as error:
             refuse(form, error)
         except Conflict as error:

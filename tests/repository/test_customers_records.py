@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from redis import Redis
@@ -36,7 +37,7 @@ def create(**facts: str) -> str:
 
 def edit(store: Redis, number: str, *, seen: str | None = None, **facts: str) -> str:
     found = customers.get(store, number)
-    return customers.edit(number, {**customers.facts_of(found), **facts}, seen=seen or found.seen, by="AG002")
+    return dossier.edit(number, {**customers.facts_of(found), **facts}, seen=seen or found.seen, by="AG002")
 
 
 def stored(store: Redis, number: str) -> dict[str, str]:
@@ -132,6 +133,41 @@ class TestEdit:
         number = create()
         assert edit(store, number) == "Nothing was changed."
         assert len(audit.history(store, audit.CUSTOMER, number)) == 1
+
+    @pytest.mark.parametrize("layout", ["strings", "hash"])
+    def test_trap_7_a_name_is_changed_in_the_details_of_their_policies_too(
+        self, store: Redis, settings: Any, layout: str
+    ) -> None:
+        settings.POLICY_LAYOUT = layout
+        number = create()
+        told, other = book.policy(customer=number, vehicle="Kia Rio 2020"), book.policy(customer="CUST900")
+        edit(store, number, phone="555-9999")
+        edit(store, number, name="John Jones")
+        policy = policies.get(store, "auto", told)
+        assert policy.details == "Kia Rio 2020 - John Jones - $1,200 premium"
+        first, *_ = audit.history(store, audit.POLICY, "auto", told)
+        assert first.text == (
+            f"{number} is called John Jones: Details updated from Kia Rio 2020 - John Smith - $1,200 premium "
+            "to Kia Rio 2020 - John Jones - $1,200 premium by AG002"
+        )
+        assert len(audit.history(store, audit.POLICY, "auto", told)) == 2
+        assert len(audit.history(store, audit.POLICY, "auto", other)) == 1
+
+    def test_details_in_another_tools_own_words_stay(self, store: Redis) -> None:
+        number = create()
+        policy = book.policy(customer=number)
+        store.set(keys.policy_field("auto", policy, "details"), "See file 12")
+        edit(store, number, name="John Jones")
+        assert store.get(keys.policy_field("auto", policy, "details")) == "See file 12"
+
+    def test_what_another_tool_writes_at_the_very_moment_is_in_the_details_too(
+        self, store: Redis, meanwhile: Callable[[Callable[[], object]], None]
+    ) -> None:
+        number = create()
+        policy = book.policy(customer=number, vehicle="Kia Rio 2020")
+        meanwhile(lambda: store.set(keys.policy_field("auto", policy, "premium"), "1300"))
+        edit(store, number, name="John Jones")
+        assert policies.get(store, "auto", policy).details == "Kia Rio 2020 - John Jones - $1,300 premium"
 
     def test_a_colleagues_change_in_between_is_told(self, store: Redis) -> None:
         number = create()

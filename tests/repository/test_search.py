@@ -8,7 +8,7 @@ import pytest
 from redis import Redis
 
 from dashboard import keys
-from dashboard.repository import agents, areas, customers, search
+from dashboard.repository import agents, areas, customers, dossier, search
 from dashboard.repository.agents import Scope
 from dashboard.repository.reindex import reconcile
 from tests import book
@@ -62,7 +62,7 @@ class TestInStep:
     def test_an_own_edit_moves_the_words(self, store: Redis) -> None:
         write(store, "CUST001")
         found = customers.get(store, "CUST001")
-        customers.edit("CUST001", {**customers.facts_of(found), "name": "John Jones"}, seen=found.seen, by="AG001")
+        dossier.edit("CUST001", {**customers.facts_of(found), "name": "John Jones"}, seen=found.seen, by="AG001")
         assert (people(store, "jones"), people(store, "smith")) == (["CUST001"], [])
         assert store.zrangebylex(keys.words("customers", "name"), "[smith", "[smith\xff") == []
 

@@ -477,7 +477,7 @@ class TestWhoLooked:
         assert (after["cmdstat_exists"]["calls"] - before, after["cmdstat_exec"]["calls"] - writes) == (1, 0)
 
     def test_looks_do_not_push_changes_out_of_the_history(self, store: Redis, john: str, demo: None) -> None:
-        customers.edit(john, {**customers.facts_of(customers.get(store, john)), "risk_score": "760"},
+        dossier.edit(john, {**customers.facts_of(customers.get(store, john)), "risk_score": "760"},
                        seen=customers.get(store, john).seen, by="AG001")  # fmt: skip
         for number in range(120):
             audit.accessed(john, f"AG{number:03}")
