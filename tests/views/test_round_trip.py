@@ -67,7 +67,7 @@ PAGES: dict[str, dict[str, tuple[str, ...]]] = {
             "Born 15 Mar 1985", "Phone 555-0123", "E-mail john.smith@email.com", "Address 456 Oak St, Dallas TX 75201",
             "Risk score 750", "Credit score 720", "Customer since 20 May 2018", "Reach them by Email", "Marketing Yes",
             "Pays by Auto pay", "Preferred agent AG001", "Last 18 Aug 2024, 05:30", "Count 147",
-            "last 1 Aug 2024, 10:30", "home:200001 stands in the stored list", "The stored count is 2",
+            "Last paid 1 Aug 2024, 10:30", "home:200001 stands in the stored list", "The stored count is 2",
             "The stored total premium is $2,000",
         ),
     },
@@ -104,7 +104,7 @@ PAGES: dict[str, dict[str, tuple[str, ...]]] = {
     "Claims Submission and Processing Workflow": {
         "/claims/": ("Investigating 1 $3,200 CLM003 $3,200 Auto Accident John Smith", "ADJ001"),
         "/claims/CLM003/": (
-            "What happened Auto Accident", "When 18 Aug 2024, 09:30", "Where I-35 and Main St, Dallas TX", "Told by CUST001",
+            "What happened Auto Accident", "When 18 Aug 2024, 09:30", "Where I-35 and Main St, Dallas TX", "Reported by CUST001",
             "Customer John Smith CUST001", "Estimated when reported $3,500", "Adjuster ADJ001", "Status In progress",
             "Photos 12", "Witness statements 2", "Estimated $3,200",
         ),
