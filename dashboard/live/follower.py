@@ -287,14 +287,13 @@ class Follower:
         self._client.publish(keys.LIVE_CHANNEL, json.dumps(message))
 
     def _bring_in_step(self, pending: _Pending) -> None:
+        for customer in pending.moved:
+            pending.things["policies"].update(policies.of_customer(self._client, customer))
+        stood = policies.zips(self._client, sorted(pending.things["policies"]))
         for name, members in pending.things.items():
             if members and name in areas.AREAS:
                 areas.refresh(self._client, name, sorted(members))
-        self._compare_relations(pending)
-        for customer in pending.moved:
-            members = policies.of_customer(self._client, customer)
-            areas.refresh(self._client, "policies", members)
-            pending.things["policies"].update(members)
+        self._compare_relations(pending, stood)
         if pending.served:
             members = claims.of_policies(self._client, sorted(pending.served))
             areas.refresh(self._client, "claims", members)
@@ -304,14 +303,18 @@ class Follower:
         if pending.figures:
             metrics.note_agents(self._client, pending.figures)
 
-    def _compare_relations(self, pending: _Pending) -> None:
+    def _compare_relations(self, pending: _Pending, stood: Mapping[str, str]) -> None:
         """A policy's premium, owner or address may contradict its customer's and its ZIP area's lists by now, or agree
-        with them again: told by the policies' own fields, whichever of the two was written.
+        with them again: told by the policies' own fields, whichever of the two was written. `stood`: in which ZIP area the
+        index had each until now, for the lists of those that it has left.
         """
         members = sorted(pending.things["policies"])
-        if members:
-            areas.compare(self._client, members)
-            areas.refresh(self._client, "places", places.of_policies(self._client, members))
+        if not members:
+            return
+        areas.compare(self._client, members)
+        now = policies.zips(self._client, members)
+        left = places.of_zips(self._client, [at for member, at in stood.items() if at != now.get(member)])
+        areas.refresh(self._client, "places", sorted({*left, *places.of_policies(self._client, members)}))
 
     def _reconcile_now_and_then(self, stop: threading.Event) -> None:
         # The larger the store, the longer a look takes, and the rarer it is: never more than a quarter of the time.

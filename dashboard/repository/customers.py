@@ -450,7 +450,10 @@ def _day(text: str) -> date | None:
 
 
 def exists(client: Redis, customer: str) -> bool:
-    return keys.is_customer(customer) and bool(client.exists(*keys.customer_keys(customer)))
+    """Whether they have a key of their own, or a policy names them. One round trip where they have one."""
+    if not keys.is_customer(customer):
+        return False
+    return bool(client.exists(*keys.customer_keys(customer))) or bool(listed(client, [customer]))
 
 
 def names(client: Redis, customers: Sequence[str]) -> dict[str, str]:

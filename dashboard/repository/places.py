@@ -314,6 +314,15 @@ def of_policies(client: Redis, members: Iterable[str]) -> list[str]:
     return sorted(":".join(spot) for spot in spots if all(spot) and _names(":".join(spot)))
 
 
+def of_zips(client: Redis, zips: Iterable[str]) -> list[str]:
+    """Ids of the places that have these ZIPs. One round trip, none for no ZIPs."""
+    wanted = sorted({number_score(each) for each in zips if each})
+    pipe = client.pipeline(transaction=False)
+    for score in wanted:
+        pipe.zrange(INDEX.key("all", "zip"), score, score, byscore=True)
+    return [member for found in answered(pipe) for member in found or ()] if wanted else []
+
+
 def _entry(where: Place, *, drifted: bool) -> Entry:
     number = number_score(where.zip)
     risk = 0 if where.risk is None else min(max(int(where.risk), 0), 9_999_999)

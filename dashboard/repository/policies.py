@@ -277,6 +277,12 @@ def owners(client: Redis, members: Sequence[str]) -> list[str]:
     return distinct(INDEX.facets_of(each).get("customer") for each in places.values() if each)
 
 
+def zips(client: Redis, members: Sequence[str]) -> dict[str, str]:
+    """The ZIP under which the index has each of these, "" where it has none. One round trip."""
+    known = INDEX.known_places(client, members) if members else {}
+    return {member: INDEX.facets_of(at).get("zip", "") if at else "" for member, at in known.items()}
+
+
 def load(
     client: Redis,
     ids: Iterable[str],

@@ -113,6 +113,21 @@ def test_a_customers_move_takes_their_policies_along(store: Redis, follower: Fol
     assert policies.listing(store, Scope(), wanted).rows[0].number == number
 
 
+@pytest.mark.parametrize("who", ["policy:home:200001:property_address", "customer:CUST001:address"])
+def test_the_list_of_the_area_that_others_move_a_policy_out_of_is_drift_at_once(
+    store: Redis, follower: Follower, who: str
+) -> None:
+    store.set("customer:CUST001:address", "1 Oak St, Dallas TX 75201")
+    car, home = book.policy(), book.policy("home", property_address="2 Oak St, Dallas TX 75201")
+    store.set("location:dallas:75201:policies", f"auto:{car},home:{home}")
+    until(lambda: policies.listing(store, Scope(), policies.Filter(zip="75201")).total == 2)
+    until(lambda: places.listing(store, places.Filter()).total == 1)
+    assert not places.drifting(store).rows
+    store.set(who, "1 Elm St, Austin TX 78701")
+    moved = f"home:{home}" if who.startswith("policy") else f"auto:{car}"
+    until(lambda: [wrong[0].policy for where, wrong in places.drifting(store).rows if where.zip == "75201"] == [moved])
+
+
 def test_trap_7_a_premium_or_a_list_that_others_change_is_drift_at_once_and_none_when_it_agrees(
     store: Redis, follower: Follower
 ) -> None:

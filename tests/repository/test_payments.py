@@ -53,6 +53,14 @@ def test_the_customers_last_payment_follows_and_never_goes_back(store: Redis, cu
     assert store.get(LAST) == latest and (latest or "").endswith("Z")
 
 
+def test_who_is_known_by_a_policy_alone_can_pay(store: Redis) -> None:
+    store.mset({"policy:auto:100001:customer": "CUST001", "policy:auto:100001:premium": "1200"})
+    with pytest.raises(Invalid, match="There is no customer"):
+        pay("CUST002")
+    reconcile(store)
+    assert pay() and moment(store.get(LAST) or "")
+
+
 def test_what_another_tool_left_as_the_last_payment(store: Redis, customer: str) -> None:
     store.set(LAST, "nonsense")
     pay()
