@@ -11,7 +11,7 @@ found as they are seen elsewhere, by branch and product.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from redis import Redis
@@ -33,6 +33,19 @@ SHORTEST = 2
 LONGEST = 80
 EXPORTED = 500
 """Customers read in one go where all that are found are."""
+
+HELD = 20
+"""Policies by which customers are looked for while somebody types: reading five times as many (_SPARE) is what it costs."""
+
+Fields = Mapping[str, Sequence[str]]
+"""Which fields of a policy are read, by product."""
+
+_OWNED: Fields = {
+    "auto": ("customer", "agent", "vehicle_vin"),
+    "home": ("customer", "agent"),
+    "life": ("customer", "agent"),
+}
+"""What tells whose a policy is, who may see it, and by which VIN it is found."""
 
 _LONGEST_NUMBER = 9
 """Digits of the numbers that a few typed ones may begin."""
@@ -81,14 +94,19 @@ def find(client: Redis, scope: Scope, typed: str, *, size: int = 6) -> Found:
     )
 
 
-def people(client: Redis, scope: Scope, typed: str, *, size: int = 50) -> list[Customer]:
-    """The customers whom the text finds, by themselves or by a policy that this person may see. Some ten round trips."""
+def people(client: Redis, scope: Scope, typed: str, *, size: int = 50) -> tuple[list[Customer], bool]:
+    """The customers whom the text finds, by themselves or by a policy that this person may see, and whether there may be
+    more. Six round trips.
+    """
     text = folded(typed)[:LONGEST]
     if len(text) < SHORTEST:
-        return []
+        return [], False
     found, _ = _customers(client, text, size)
-    held = _policies(client, scope, agents.directory(client), text, size)
-    return list(_met_first(set(), [*found, *_owners(client, held)]))[:size]
+    if len(found) == size:
+        return found, True
+    held = _policies(client, scope, agents.directory(client), text, HELD, _OWNED)
+    rows = list(_met_first(set(), [*found, *_owners(client, held)]))
+    return rows[:size], len(rows) > size or len(held) == HELD
 
 
 def everybody(client: Redis, scope: Scope, typed: str) -> Iterator[Customer]:
@@ -185,7 +203,9 @@ def _customer_ranges(text: str) -> list[tuple[int, int]]:
 # -- policies
 
 
-def _policies(client: Redis, scope: Scope, directory: Directory, text: str, size: int) -> list[Policy]:
+def _policies(
+    client: Redis, scope: Scope, directory: Directory, text: str, size: int, fields: Fields = policies.LISTED
+) -> list[Policy]:
     numbered: list[str] = []
     if ranges := _policy_ranges(text):
         numbered = _by_number(client, policies.INDEX, _of_product(scope, directory, text), ranges, size)
@@ -193,9 +213,8 @@ def _policies(client: Redis, scope: Scope, directory: Directory, text: str, size
     words = [each for part in policies.INDEX.prefixed(client, asked, size * _SPARE) for each in part] if asked else []
     if not numbered and not words:
         return []
-    loaded = policies.load(
-        client, list(dict.fromkeys([*numbered, *(each.member for each in words)])), directory=directory
-    )
+    wanted = dict.fromkeys([*numbered, *(each.member for each in words)])
+    loaded = policies.load(client, wanted, fields=fields, directory=directory)
     stale = [each for each in words if not _leads_to_vin(each, loaded.get(each.member))]
     if stale:
         _forget(client, policies.INDEX, stale)
@@ -209,7 +228,7 @@ def _every_policy(client: Redis, scope: Scope, directory: Directory, text: str) 
     """All policies that `_policies` finds, some more than once, EXPORTED at a time. Three round trips for each."""
 
     def read(members: Iterable[str]) -> list[Policy]:
-        loaded = policies.load(client, members, directory=directory)
+        loaded = policies.load(client, members, fields=_OWNED, directory=directory)
         return [each for each in loaded.values() if scope.sees(each.product, each.branch)]
 
     for low, high in _policy_ranges(text):

@@ -53,7 +53,8 @@ def _listing(request: HttpRequest) -> dict[str, Any]:
         "may_edit": viewer.may("edit_customers"),
     }
     if searching:
-        return shown | {"rows": search.people(client, viewer.scope, typed, size=MATCHES), "most": MATCHES}
+        rows, more = search.people(client, viewer.scope, typed, size=MATCHES)
+        return shown | {"rows": rows, "more": more}
     page = customers.listing(
         client, wanted, sort=shown["sort"], cursor=params.cursor(request), descending=shown["descending"]
     )

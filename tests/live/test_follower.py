@@ -148,7 +148,7 @@ def test_trap_7_a_premium_or_a_list_that_others_change_is_drift_at_once_and_none
 
 def test_what_others_write_of_a_customer_is_found(store: Redis, follower: Follower) -> None:
     store.set("customer:CUST001:profile", "John Smith|Phone:555-0123")
-    until(lambda: search.people(store, Scope(), "smi"))
+    until(lambda: search.people(store, Scope(), "smi")[0])
     store.sadd("segment:high_risk", "CUST001")
     until(lambda: groups.names(store, "segment") and store.zcard(groups.INDEX.key("kind=segment", "size")))
     store.set("location:dallas:75201:risk_score", "750")

@@ -123,8 +123,19 @@ class TestPolicies:
         write(store, "CUST007", phone="1")
         book.policy(customer="CUST007", vehicle_vin=VIN)
         for scope, wanted in ((ALL, ["CUST007"]), (Scope(frozenset({"houston"})), [])):
-            assert [each.id for each in search.people(store, scope, typed)] == wanted
+            assert [each.id for each in search.people(store, scope, typed)[0]] == wanted
             assert [each.id for each in search.everybody(store, scope, typed)] == wanted
+
+    def test_customers_of_more_policies_than_are_looked_at_are_said_to_be_more(
+        self, store: Redis, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(search, "HELD", 2)
+        for number in range(3):
+            book.policy(customer=f"CUST00{number}", vehicle_vin=f"{VIN[:-1]}{number}")
+        found, more = search.people(store, ALL, VIN[:4])
+        assert ([each.id for each in found], more) == (["CUST000", "CUST001"], True)
+        assert len(list(search.everybody(store, ALL, VIN[:4]))) == 3
+        assert search.people(store, ALL, f"{VIN[:-1]}1") == ([customers.load(store, ["CUST001"])["CUST001"]], False)
 
     @pytest.mark.parametrize("typed", ["109", "0918", "9x109186", "1091860"])
     def test_what_is_no_end_of_a_vin_finds_none(self, store: Redis, typed: str) -> None:
