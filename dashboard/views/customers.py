@@ -274,11 +274,12 @@ def _of_places(request: HttpRequest) -> bool:
 @require_safe
 @requires("review_drift")
 def drift_file(request: HttpRequest) -> StreamingHttpResponse:
-    """All that disagrees, a line for each contradiction; `?of=places` that of places."""
+    """All that disagrees, a line for each contradiction, which is on record; `?of=places` that of places."""
     client = redis.client()
     if _of_places(request):
         lines = ((where.city, where.zip, each.sentence) for where, wrong in places.all_wrong(client) for each in wrong)
         return web.csv_answer(f"contradictions-places-{clock.today()}.csv", ("City", "ZIP", "What disagrees"), lines)
+    audit.exported("Customers (contradictions)", by=viewer_of(request).id)
     header = (
         "Customer", "Name", "What disagrees", "Policies, as stored", "Policies", "Total premium, as stored",
         "Total premium, by the policies",

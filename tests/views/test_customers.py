@@ -322,6 +322,8 @@ class TestDriftList:
         lines = file(supervisor_client, "/customers/drift/csv/")
         assert "CUST001,John Smith,The stored count is 2; there are 1.,2,1,2000,1200" in lines
         assert {line.partition(",")[0] for line in lines} == {john, "CUST002"}
+        record, *_ = audit.history(store, audit.SECURITY, "SUP001")
+        assert record.text.startswith("Customers (contradictions) exported by SUP001")
 
 
 class TestPlacesAndGroups:
