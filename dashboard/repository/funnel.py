@@ -61,12 +61,12 @@ def add(
     at: int | None = None,
     by: int = 1,
 ) -> None:
-    """Count one step, now or `at` Unix ms; `by` -1 takes it back. One round trip, for the look whether another tool broke
+    """Count one step, now or `at` Unix ms; `by` -1 takes it back. One round trip for each day, for the look whether another tool broke
     the day's hash: such a one is left alone, and so is one that is over.
     """
     moment = (clock.moment(at) if at else clock.now()).astimezone(clock.zone())
     name, until = keys.funnel(moment.date().isoformat()), clock.end_of_day(moment.date()) + KEPT_DAYS * clock.DAY
-    if until <= clock.now_ms() or change.client.type(name) not in ("none", "hash"):
+    if until <= clock.now_ms() or change.kind(name) not in ("none", "hash"):
         return
     change.record("HINCRBY", name, f"{stage}|{product}|{clean(risk)}|{clean(agent)}|{moment.hour}", by)
     change.expire_at(until, name)

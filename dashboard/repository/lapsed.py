@@ -22,7 +22,7 @@ from dashboard import clock, keys
 from dashboard.repository import agents, customers, funnel
 from dashboard.repository.agents import Directory, Scope
 from dashboard.repository.index import NEVER, UNKNOWN, Cursor, Entry, Index, Page
-from dashboard.repository.store import Change, change
+from dashboard.repository.store import Change, change_many
 from dashboard.repository.values import amount, answered, dollars, moment, readable
 
 How = Literal["expired", "bound", "withdrawn"]
@@ -32,6 +32,9 @@ KEPT = 30 * clock.DAY
 """How long the facts and the outcome of an ended quote are kept, in ms."""
 
 _MET = "met"
+
+Live = tuple[Mapping[str, str], int | None]
+"""A live quote's facts, and Unix ms of its deadline, None for one without."""
 
 INDEX = Index(
     "ended",
@@ -199,28 +202,28 @@ def keep(draft: Change, product: str, number: str, facts: Mapping[str, str], dea
     funnel.add(draft, "quoted", product=product, risk=facts.get("risk_level"), agent=facts.get("agent"))
 
 
-def keep_on(draft: Change, product: str, number: str, facts: Mapping[str, str], deadline: int | None) -> None:
-    """The same of one that goes on, or is about to end, whoever made it: what is kept is brought up to date, and never
-    loses a fact, for another tool's keys end one by one. What is kept of none, or of an earlier quote of that number, is
-    begun anew, and counted. Two or three round trips.
+def keep_on(draft: Change, found: Mapping[str, Live]) -> None:
+    """The same of those (by id) that go on, or are about to end, whoever made them: what is kept is brought up to date, and
+    never loses a fact, for another tool's keys end one by one. What is kept of none, or of an earlier quote of that number,
+    is begun anew, and counted. Four round trips, however many.
     """
-    kept = _kept(draft, product, number)
-    if kept is None or "ended" in kept:
-        keep(draft, product, number, facts, deadline)
-        draft.delete(keys.quote_outcome(product, number))
-        member = f"{product}:{number}"
-        INDEX.put(draft, member, None, INDEX.known_places(draft.client, [member])[member])
-    else:
-        _recount(draft, product, kept, facts)
-        _write(draft, product, number, facts, deadline)
+    kept, places = _kept(draft, list(found)), INDEX.known_places(draft.client, list(found))
+    for member, (facts, deadline) in found.items():
+        product, _, number = member.partition(":")
+        before = kept[member]
+        if not before or "ended" in before:
+            keep(draft, product, number, facts, deadline)
+            draft.delete(keys.quote_outcome(product, number))
+            INDEX.put(draft, member, None, places[member])
+        else:
+            _recount(draft, product, before, facts)
+            _write(draft, product, number, facts, deadline)
 
 
-def _kept(draft: Change, product: str, number: str) -> dict[str, str] | None:
-    """What is kept (watched); None for nothing, or for what another tool broke."""
-    name = keys.quote_snapshot(product, number)
-    draft.watch(name)
-    (kept,) = answered(draft.client.pipeline(transaction=False).hgetall(name))
-    return kept or None
+def _kept(draft: Change, ids: Sequence[str]) -> dict[str, dict[str, str] | None]:
+    """What is kept of these, watched. Two round trips."""
+    draft.watch(*(keys.quote_snapshot(product, number) for _, product, number in keys.numbered(ids)))
+    return snapshots(draft.client, ids)
 
 
 def _write(draft: Change, product: str, number: str, facts: Mapping[str, str], deadline: int | None) -> None:
@@ -250,42 +253,51 @@ def is_kept(kept: Mapping[str, str] | None, facts: Mapping[str, str], deadline: 
 
 
 def snapshots(client: Redis, ids: Sequence[str]) -> dict[str, dict[str, str] | None]:
-    """What is kept of these quotes, by id. One round trip."""
+    """What is kept of these quotes, by id; None for what another tool broke. One round trip."""
     pipe = client.pipeline(transaction=False)
     for _, product, number in (wanted := keys.numbered(ids)):
         pipe.hgetall(keys.quote_snapshot(product, number))
     return {member: kept for (member, _, _), kept in zip(wanted, answered(pipe), strict=True)}
 
 
-def mark(
-    draft: Change, product: str, number: str, how: How, facts: Mapping[str, str | None], *, at: int | None = None
-) -> None:
-    """The quote has ended, now or `at` Unix ms: in the list, and counted. Two or three round trips."""
-    member, at, name = f"{product}:{number}", at or clock.now_ms(), keys.quote_snapshot(product, number)
-    draft.record("HSET", name, "how", how, "ended", at)
-    draft.expire_at(at + KEPT, name)
-    branch = agents.directory(draft.client).branch_of(facts.get("agent"))
-    facets = {"branch": branch, "product": product, "how": how}
-    facets |= {"agent": facts.get("agent") or UNKNOWN, "customer": facts.get("customer") or UNKNOWN}
-    INDEX.put(draft, member, Entry(facets, {"ended": at}), INDEX.known_places(draft.client, [member])[member])
+def mark(draft: Change, how: How, ended: Mapping[str, tuple[Mapping[str, str], int]]) -> None:
+    """These quotes (by id: facts, and Unix ms of the end) have ended: in the list, and counted. Three round trips."""
+    directory, places = agents.directory(draft.client), INDEX.known_places(draft.client, list(ended))
     stage: funnel.Stage = "bound" if how == "bound" else "lapsed"
-    funnel.add(draft, stage, product=product, risk=facts.get("risk_level"), agent=facts.get("agent"), at=at)
+    for member, (facts, at) in ended.items():
+        product, _, number = member.partition(":")
+        name, agent = keys.quote_snapshot(product, number), facts.get("agent")
+        draft.record("HSET", name, "how", how, "ended", at)
+        draft.expire_at(at + KEPT, name)
+        facets = {"branch": directory.branch_of(agent), "product": product, "how": how}
+        facets |= {"agent": agent or UNKNOWN, "customer": facts.get("customer") or UNKNOWN}
+        INDEX.put(draft, member, Entry(facets, {"ended": at}), places[member])
+        funnel.add(draft, stage, product=product, risk=facts.get("risk_level"), agent=agent, at=at)
 
 
-def expired(product: str, number: str) -> None:
-    """A quote's keys are gone and nobody ended it: it has expired, at its deadline, however late somebody finds out; or
-    before, where another tool took it away. Once, whoever finds out.
+def expired(ids: Sequence[str]) -> None:
+    """These quotes' keys are gone. Those that nobody ended have expired, at their deadline, however late somebody finds
+    out; or before, where another tool took them away. Once, whoever finds out.
     """
 
-    def action(draft: Change) -> None:
-        draft.watch(keys.quote(product, number))
-        kept = _kept(draft, product, number)
-        if kept is None or "ended" in kept or draft.client.exists(keys.quote(product, number)):
-            return
-        now = clock.now_ms()
-        mark(draft, product, number, "expired", kept, at=min(_ms(kept.get("deadline")) or now, now))
+    def action(draft: Change, members: Sequence[str]) -> None:
+        roots = [keys.quote(*member.split(":", 1)) for member in members]
+        draft.watch(*roots)
+        kept = _kept(draft, members)
+        pipe = draft.client.pipeline(transaction=False)
+        for root in roots:
+            pipe.exists(root)
+        alive, now = dict(zip(members, pipe.execute(), strict=True)), clock.now_ms()
+        over = {member: facts for member in members if (facts := kept[member]) and not alive[member]}
+        ended = {
+            member: (facts, min(_ms(facts.get("deadline")) or now, now))
+            for member, facts in over.items()
+            if "ended" not in facts
+        }
+        if ended:
+            mark(draft, "expired", ended)
 
-    change(action)
+    change_many([member for member, _, _ in keys.numbered(ids)], action)
 
 
 # -- the index
@@ -312,8 +324,7 @@ def refresh(client: Redis, members: Sequence[str], *, force: bool = False) -> in
         }
 
     changed = INDEX.follow(client, members, read, force=force)
-    for member in over:
-        expired(*member.split(":", 1))
+    expired(sorted(over))
     return changed
 
 

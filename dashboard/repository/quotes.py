@@ -17,7 +17,7 @@ from dashboard.repository import agents, audit, customers, funnel, jobs, lapsed,
 from dashboard.repository.agents import Directory, Scope
 from dashboard.repository.index import NEVER, UNKNOWN, Cursor, Entry, Index, Page, number_score
 from dashboard.repository.keyspace import StoredKey, stored
-from dashboard.repository.store import Change, change, next_number
+from dashboard.repository.store import Change, change, change_many, next_number
 from dashboard.repository.values import (
     Problem,
     Reader,
@@ -340,7 +340,7 @@ def extend(product: str, number: str, *, by: str, limit: int = EXTENSIONS, token
         terms = keys.quote_terms(product, number)
         draft.record("HSET", terms, "lifetime", quote.lifetime, "extensions", quote.extensions + 1)
         draft.expire_at(deadline, terms)
-        lapsed.keep_on(draft, product, number, _stored_facts(quote), deadline)
+        lapsed.keep_on(draft, {quote.id: (_stored_facts(quote), deadline)})
         if quote.extensions == 0:
             funnel.add(draft, "extended", product=product, risk=quote.risk, agent=quote.agent)
         until_text = clock.iso(clock.moment(deadline))
@@ -405,10 +405,10 @@ def _end(draft: Change, quote: Quote, how: lapsed.How, by: str, policy: str = ""
         # What the underwriters assessed, and the appointment, have deadlines of their own: the policy does not end them.
         names = [*keys.quote_keys(quote.product, quote.number), keys.quote_terms(quote.product, quote.number)]
     draft.delete(*names)
-    lapsed.keep_on(draft, quote.product, quote.number, _stored_facts(quote), quote.deadline)
+    lapsed.keep_on(draft, {quote.id: (_stored_facts(quote), quote.deadline)})
     outcome = f"{how}|{by}|{clock.iso(clock.now())}|{policy}"
     draft.set_until(keys.quote_outcome(quote.product, quote.number), outcome, clock.now_ms() + lapsed.KEPT)
-    lapsed.mark(draft, quote.product, quote.number, how, _stored_facts(quote))
+    lapsed.mark(draft, how, {quote.id: (_stored_facts(quote), clock.now_ms())})
     known = INDEX.known_places(draft.client, [quote.id])
     INDEX.put(draft, quote.id, None, known[quote.id])
     draft.event("quotes", quote.id)
@@ -498,7 +498,7 @@ def _summary(product: str, facts: Mapping[str, str]) -> str:
 
 def refresh(client: Redis, members: Sequence[str], *, force: bool = False) -> int:
     """Bring the index in step with the truth for these quotes; keep the facts that others wrote, and count the quotes
-    that have expired. Seven round trips, some more for each quote that is new, other or gone. Gives how many entries
+    that have expired. Seven round trips, a dozen more for each AT_ONCE that are new, other or gone. Gives how many entries
     changed.
     """
     known = INDEX.known_places(client, members)
@@ -512,27 +512,20 @@ def refresh(client: Redis, members: Sequence[str], *, force: bool = False) -> in
 
     changed = INDEX.follow(client, members, read, force=force)
     kept = lapsed.snapshots(client, list(loaded))
-    for member, quote in loaded.items():
-        if not lapsed.is_kept(kept[member], _stored_facts(quote), quote.deadline):
-            _keep_facts(quote.product, quote.number)
-    for member in members:
-        if member not in loaded and known[member] is not None:
-            lapsed.expired(*member.split(":", 1))
+    other = [m for m, quote in loaded.items() if not lapsed.is_kept(kept[m], _stored_facts(quote), quote.deadline)]
+    change_many(other, _keep_facts)
+    lapsed.expired([member for member in members if member not in loaded and known[member] is not None])
     return changed
 
 
-def _keep_facts(product: str, number: str) -> None:
-    """Another tool wrote a quote, key by key maybe, or changed one: what is kept of it follows. It is read anew, under
-    WATCH: what was found before may be older than what one of us has done to it since.
+def _keep_facts(draft: Change, members: Sequence[str]) -> None:
+    """Another tool wrote these quotes, key by key maybe, or changed them: what is kept of them follows. They are read anew,
+    under WATCH: what was found before may be older than what one of us has done to them since.
     """
-
-    def action(draft: Change) -> None:
-        draft.watch(*_all_keys(product, number))
-        found = load(draft.client, [f"{product}:{number}"])
-        for quote in found.values():
-            lapsed.keep_on(draft, product, number, _stored_facts(quote), quote.deadline)
-
-    change(action)
+    draft.watch(*(name for _, product, number in keys.numbered(members) for name in _all_keys(product, number)))
+    found = load(draft.client, members)
+    if found:
+        lapsed.keep_on(draft, {member: (_stored_facts(quote), quote.deadline) for member, quote in found.items()})
 
 
 def _stored_facts(quote: Quote) -> dict[str, str]:

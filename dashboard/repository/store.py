@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
 from django.conf import settings
@@ -25,6 +25,9 @@ from dashboard.repository.keyspace import broken
 ATTEMPTS = 100
 """How often a change is tried anew when others keep changing what it looked at, before it gives up."""
 
+AT_ONCE = 50
+"""Members of one of `change_many`'s transactions."""
+
 TOKEN_LIFE = clock.DAY
 
 T = TypeVar("T")
@@ -37,6 +40,7 @@ class Change:
         self.client = client
         self._watcher = watcher
         self._commands: list[tuple[Any, ...]] = []
+        self._kinds: dict[str, str] = {}
         self._events: dict[str, set[str]] = {}
 
     # -- looking, before anything is written
@@ -56,6 +60,12 @@ class Change:
         for name, found in zip(wanted, pipe.execute(), strict=True):
             if found not in ("none", kind):
                 raise Conflict(f"{name} holds a {found} where a {kind} belongs; it has to be mended first.")
+
+    def kind(self, name: str) -> str:
+        """The key's type as this attempt met it first, "none" for no key. One round trip, once for each key."""
+        if name not in self._kinds:
+            self._kinds[name] = str(self.client.type(name))
+        return self._kinds[name]
 
     # -- recording
 
@@ -101,8 +111,8 @@ class Change:
         return [*self._commands, ("PUBLISH", keys.LIVE_CHANNEL, message)]
 
 
-def change(action: Callable[[Change], T], *, token: str | None = None) -> T:
-    """Run `action` until its transaction goes through, and give what it returned.
+def change(action: Callable[[Change], T], *, token: str | None = None, attempts: int = ATTEMPTS) -> T:
+    """Run `action` until its transaction goes through, `attempts` times at most, and give what it returned.
 
     With a `token` (an opaque digest of person, address and form) the result, which JSON must be able to hold, is
     stored in the same transaction; a second call with that token gets it back and does nothing. Domain errors raised
@@ -111,7 +121,7 @@ def change(action: Callable[[Change], T], *, token: str | None = None) -> T:
     """
     client = redis.client()
     token_key = keys.token(token) if token else None
-    for _ in range(ATTEMPTS):
+    for _ in range(attempts):
         try:
             with client.pipeline(transaction=True) as watcher:
                 return _attempt(client, watcher, action, token_key)
@@ -119,6 +129,25 @@ def change(action: Callable[[Change], T], *, token: str | None = None) -> T:
             if _connection_lost(error):
                 raise StoreDown from error
     raise Conflict("Too many people are changing this at the same moment. Nothing was saved; try again.")
+
+
+def change_many(members: Sequence[str], action: Callable[[Change, Sequence[str]], None]) -> None:
+    """One change for AT_ONCE members at a time, for work that follows what others do: each transaction waits for the disk.
+    Where others keep changing what a slice looks at, it is cut in halves.
+    """
+    for start in range(0, len(members), AT_ONCE):
+        _change_slice(members[start : start + AT_ONCE], action)
+
+
+def _change_slice(part: Sequence[str], action: Callable[[Change, Sequence[str]], None]) -> None:
+    try:
+        change(lambda draft: action(draft, part), attempts=3 if len(part) > 1 else ATTEMPTS)
+    except Conflict:
+        if len(part) == 1:
+            raise
+        half = len(part) // 2
+        _change_slice(part[:half], action)
+        _change_slice(part[half:], action)
 
 
 def _attempt(client: Redis, watcher: Any, action: Callable[[Change], T], token_key: str | None) -> T:

@@ -296,6 +296,19 @@ def test_a_quote_goes_through_the_funnel_once_however_often_it_is_extended(store
     assert (row.name, row.bound_share) == ("AG001", 100)
 
 
+def test_a_burst_of_another_tools_quotes_is_kept_and_counted_in_few_transactions(store: Redis) -> None:
+    """Each waits for the disk, and open pages wait for all of them."""
+    members = [f"auto:Q{number}" for number in range(120)]
+    store.mset({f"quote:{member}": "Car - Customer: CUST004 - Premium: $950/year" for member in members})
+    before = store.info("commandstats").get("cmdstat_exec", {}).get("calls", 0)
+    quotes.refresh(store, members)
+    store.delete(*(f"quote:{member}" for member in members))
+    quotes.refresh(store, members)
+    assert store.info("commandstats")["cmdstat_exec"]["calls"] - before <= 10
+    assert steps(store) == (120, 0, 0, 120)
+    assert lapsed.listing(store, ALL, ANY).total == 120
+
+
 def test_an_expiry_is_counted_once_though_many_find_out(store: Redis) -> None:
     numbers = [book.quote() for _ in range(20)]
     for number in numbers:

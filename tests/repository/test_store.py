@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
 from django.conf import settings
@@ -14,7 +14,7 @@ from redis.retry import Retry
 
 from dashboard import clock, keys, redis
 from dashboard.errors import Conflict, StoreDown
-from dashboard.repository.store import ATTEMPTS, Change, change, is_done, next_number
+from dashboard.repository.store import ATTEMPTS, Change, change, change_many, is_done, next_number
 
 COUNT, FLAG = keys.sequence("tries"), keys.sequence("flag")
 
@@ -230,3 +230,32 @@ def test_a_form_whose_answer_was_lost_is_done_once_when_it_is_sent_again(
 def test_numbers_begin_at_their_floor_and_are_never_given_twice(store: Redis) -> None:
     taken = at_once(*[lambda: [next_number("policy-auto", 100_001) for _ in range(50)]] * 4)
     assert sorted(number for each in taken for number in each) == list(range(100_001, 100_201))  # type: ignore[attr-defined]
+
+
+def test_a_slice_that_others_keep_changing_is_halved_until_the_rest_goes_through(store: Redis) -> None:
+    """One of the members is written to whenever somebody looks at it together with others."""
+    sizes: list[int] = []
+
+    def action(draft: Change, members: Sequence[str]) -> None:
+        sizes.append(len(members))
+        draft.watch(*members)
+        if "busy" in members and len(members) > 1:
+            store.incr("busy")
+        for member in members:
+            draft.record("INCR", f"{member}:done")
+
+    members = ["a", "b", "c", "busy"]
+    change_many(members, action)
+    assert [store.get(f"{member}:done") for member in members] == ["1"] * 4
+    assert sizes == [4, 4, 4, 2, 2, 2, 2, 1, 1]
+
+
+def test_a_member_that_cannot_be_changed_at_all_is_told(store: Redis) -> None:
+    def action(draft: Change, members: Sequence[str]) -> None:
+        draft.watch(*members)
+        store.incr(members[0])
+        draft.set("done", "1")
+
+    with pytest.raises(Conflict, match="Too many people"):
+        change_many(["a", "b"], action)
+    assert not store.exists("done")
