@@ -11,7 +11,7 @@ be lost: `manage.py reindex` makes it anew. `docs/data-layout.md` is held agains
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 from string import Formatter
@@ -156,8 +156,22 @@ class Family:
         return tuple(name for _, name, _, _ in Formatter().parse(self.pattern) if name)
 
     @cached_property
-    def _slot_forms(self) -> tuple[re.Pattern[str], ...]:
-        return tuple(re.compile(self._form(slot)) for slot in self.slots)
+    def _checks(self) -> tuple[Callable[[str], object], ...]:
+        """What says whether a part may stand in its slot, one for each."""
+        return tuple(self._check(slot, re.compile(self._form(slot)).fullmatch) for slot in self.slots)
+
+    def _check(self, slot: str, fits: Callable[[str], object]) -> Callable[[str], object]:
+        if slot != "cell" and (slot == "field" or slot in _SLOTS):
+            return fits
+        return lambda part: fits(part) and self._allowed(slot, part)
+
+    @cached_property
+    def _frame(self) -> str:
+        return "".join(literal + ("%s" if slot else "") for literal, slot, _, _ in Formatter().parse(self.pattern))
+
+    @cached_property
+    def _reserved(self) -> frozenset[str]:
+        return frozenset(_RESERVED.get(self.pattern.partition(":")[0], ()))
 
     @cached_property
     def regex(self) -> re.Pattern[str]:
@@ -170,10 +184,10 @@ class Family:
         """The key's name. Raises BadIdentifier for a part that may not stand in it."""
         if len(parts) != len(self.slots):
             raise TypeError(f"{self.pattern} takes {len(self.slots)} parts, not {len(parts)}")
-        for slot, form, part in zip(self.slots, self._slot_forms, parts, strict=True):
-            if not form.fullmatch(part) or not self._allowed(slot, part):
+        for slot, fits, part in zip(self.slots, self._checks, parts, strict=True):
+            if not fits(part):
                 raise BadIdentifier(f"{part[:80]!r} cannot be the {slot} in {self.pattern}")
-        return self.pattern.format(**dict(zip(self.slots, parts, strict=True)))
+        return self._frame % parts
 
     def match(self, key: str) -> dict[str, str] | None:
         found = self.regex.fullmatch(key)
@@ -189,7 +203,7 @@ class Family:
             return part.isprintable()
         if slot == "field" or slot in _SLOTS:
             return True
-        return part.isprintable() and part not in _RESERVED.get(self.pattern.partition(":")[0], ())
+        return part.isprintable() and part not in self._reserved
 
 
 _POLICY, _QUOTE = "{product}:{number}", "{product}:{number}"
