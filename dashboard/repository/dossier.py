@@ -154,7 +154,7 @@ def of(client: Redis, scope: Scope, customer: str) -> Dossier:
     events = [*_recorded(records), *_told(found.customer), *_paid(paid.rows), *_begun(held), *_filed(filed)]
     return Dossier(
         customer=found.customer,
-        drift=found,
+        drift=found.to(policies.named_to(client, scope, found.policies)) if found.policies else found,
         policies=held,
         hidden=len(found.held) - len(held) if len(found.held) <= MOST else 0,
         quotes=live,

@@ -6,7 +6,7 @@ The policies' own `customer` and `premium` are the truth; `customer:<id>:policie
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
@@ -42,6 +42,7 @@ class Drift:
     foreign    ids that the list has though they belong to somebody else (whom), or to nobody ("")
     total      dollars a year, the sum of the held policies' own premiums, twelve months' where only that is known
     misplaced  policies that stand in a wrong ZIP area's list, or not in their own; only where asked for
+    unnamed    how many of these three may not be named to who asks
     """
 
     customer: Customer
@@ -51,6 +52,7 @@ class Drift:
     total: Decimal
     grouped: bool
     misplaced: tuple[Misplaced, ...] = ()
+    unnamed: int = 0
 
     @property
     def count_differs(self) -> bool:
@@ -74,7 +76,22 @@ class Drift:
 
     @property
     def any(self) -> bool:
-        return self.of_relations or bool(self.misplaced)
+        return self.of_relations or bool(self.misplaced or self.unnamed)
+
+    @property
+    def policies(self) -> list[str]:
+        """Ids of those that the sentences name."""
+        return [*self.missing, *self.foreign, *(each.policy for each in self.misplaced)]
+
+    def to(self, known: Collection[str]) -> Drift:
+        """The same to somebody to whom only these policies may be named."""
+        return replace(
+            self,
+            missing=tuple(each for each in self.missing if each in known),
+            foreign={each: owner for each, owner in self.foreign.items() if each in known},
+            misplaced=tuple(each for each in self.misplaced if each.policy in known),
+            unnamed=sum(each not in known for each in self.policies),
+        )
 
     @property
     def sentences(self) -> list[str]:
@@ -98,7 +115,10 @@ class Drift:
                 if self.grouped
                 else "They hold several policies, and do not stand among customers who do."
             )
-        return said + [each.sentence for each in self.misplaced]
+        said += [each.sentence for each in self.misplaced]
+        if self.unnamed:
+            said.append(f"{self.unnamed:,} more, of branches or products that are not yours.")
+        return said
 
 
 def of(client: Redis, customer: str) -> Drift:

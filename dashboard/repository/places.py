@@ -269,6 +269,9 @@ def repair(city: str, zip_code: str, *, by: str, token: str | None = None) -> st
     in words. Raises NotFound, or Conflict where there is nothing to repair.
     """
 
+    if not _names(f"{city}:{zip_code}"):
+        raise NotFound("No place can be called that.")
+
     def action(draft: Change) -> str:
         draft.watch(keys.location_policies(city, zip_code))
         where = get(draft.client, city, zip_code)

@@ -12,11 +12,13 @@ from django.views.decorators.http import require_POST, require_safe
 
 from dashboard import clock, redis
 from dashboard.permissions import requires, viewer_of
-from dashboard.repository import audit, places
+from dashboard.repository import audit, places, policies
 from dashboard.repository.places import Filter
 from dashboard.views import params, web
 
 SIZE = 50
+NAMED = 20
+"""Contradictions that a place's page names."""
 AREAS = ("places", "policies", "customers")
 
 
@@ -72,6 +74,9 @@ def _detail(request: HttpRequest, city: str, zip_code: str) -> dict[str, Any]:
     start = params.whole(request, "from", 0, len(where.listed)) or 0
     rows, total = places.policies_in(client, viewer.scope, where, start=start, size=SIZE)
     end = min(start + SIZE, total)
+    all_wrong = places.compare(client, where)
+    named = policies.named_to(client, viewer.scope, [each.policy for each in all_wrong])
+    wrong = [each for each in all_wrong if each.policy in named][:NAMED]
     return {
         "where": where,
         "rows": rows,
@@ -84,7 +89,8 @@ def _detail(request: HttpRequest, city: str, zip_code: str) -> dict[str, Any]:
             "previous": web.address(request, **{"from": max(start - SIZE, 0)}) if start else "",
             "next": web.address(request, **{"from": end}) if end < total else "",
         },
-        "wrong": places.compare(client, where),
+        "wrong": wrong,
+        "more_wrong": len(all_wrong) - len(wrong),
         "history": audit.history(client, audit.PLACE, city, zip_code),
         "may_edit": viewer.may("edit_customers"),
     }

@@ -347,6 +347,23 @@ class TestPlacesAndGroups:
     def test_what_is_anothers_is_not_sent(self, second_agent_client: Client, john: str) -> None:
         assert "100001" not in shown(second_agent_client, "/locations/dallas/75201/")
 
+    def test_nor_where_the_lists_disagree(
+        self, agent_client: Client, second_agent_client: Client, store: Redis, john: str
+    ) -> None:
+        store.set("customer:CUST001:policies", "home:200001,auto:999,nonsense")
+        store.set("policy:home:200001:agent", "AG001")
+        store.set("policy:home:200001:property_address", "1 Elm St, Austin TX 78701")
+        for path in (f"/customers/{john}/", "/locations/dallas/75201/"):
+            assert "home:200001 stands in the" in shown(agent_client, path)
+            page = shown(second_agent_client, path)
+            assert "100001" not in page and "200001" not in page and "more" in page
+        page = shown(second_agent_client, f"/customers/{john}/")
+        assert "auto:999" in page and "nonsense" in page, "what is no policy at all is nobody's"
+
+    def test_no_place_that_can_be_none_is_repaired(self, agent_client: Client) -> None:
+        answer = agent_client.post("/locations/{{7*7}}/null/repair/", follow=True)
+        assert answer.status_code == 404
+
     @pytest.mark.parametrize(
         "path", ["/locations/nowhere/1/", "/locations/a:b/1/", "/segments/segment/none/", "/segments/x/y/"]
     )
