@@ -254,6 +254,8 @@ def edit(person: str, facts: Facts, *, seen: str, by: str, token: str | None = N
             raise Conflict("Somebody has changed this account since. Look at it again, and change what is still wrong.")
         if before.id == by and facts.role != before.role:
             raise Invalid({"role": "Nobody takes their own role away. Another admin can."})
+        if not facts.email and second_factor.wants_email(user):
+            raise Invalid({"email": "Sign-in codes are sent there. Without it the password alone would do."})
         _check(facts)
         _write(user, before.id, facts)
         _check_an_admin_stays()

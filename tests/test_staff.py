@@ -16,7 +16,7 @@ from django.db import connection, transaction
 from django_otp.plugins.otp_totp.models import TOTPDevice
 from redis import Redis
 
-from dashboard import accounts, keys, redis, staff
+from dashboard import accounts, keys, redis, second_factor, staff
 from dashboard.errors import Conflict, Forbidden, Invalid, NotFound, StoreDown
 from dashboard.models import Staff
 from dashboard.repository import audit, codes, dossier, sessions
@@ -199,6 +199,16 @@ class TestChanging:
         assert codes.holds(office, "reset", "AG001", token)
         self.edit("AG001", email="dina@example.com")
         assert not codes.holds(office, "reset", "AG001", token)
+
+    def test_an_address_that_sign_in_codes_go_to_is_not_taken_away(self, office: Redis) -> None:
+        self.edit("AG001", email="dana@example.com")
+        second_factor.switch_email(get_user_model().objects.get(username="AG001"), True)
+        with pytest.raises(Invalid, match="codes"):
+            self.edit("AG001", email="")
+        self.edit("AG001", email="dina@example.com")
+        staff.remove_second_factor("AG001", by="ADM001")
+        self.edit("AG001", email="")
+        assert staff.get("AG001").email == ""
 
     def test_another_role_is_the_accounts(self, office: Redis) -> None:
         self.edit("AG001", role="supervisor")
