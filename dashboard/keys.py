@@ -565,6 +565,9 @@ census_sample = Family(
 job = Family("dash:job:{job}", "hash", (HOUR, 7 * DAY), "Bulk work: what, by whom, how far.")
 job_members = Family("dash:job-members:{job}", "list", (HOUR, 7 * DAY), "What a job is to be done to, in order.")
 job_failures = Family("dash:job-failures:{job}", "list", (7 * DAY, 7 * DAY), "What a job could not do, and why.")
+jobs_of = Family(
+    "dash:jobs-of:{person}", "zset", (HOUR, 7 * DAY), "A person's bulk work of the last days, by Unix ms."
+)  # fmt: skip
 jobs_running = Family("dash:jobs-running", "set", None, "Jobs under way.")
 saved_filters = Family(
     "dash:filters:{person}", "hash", None, "A person's saved filters, permanent: page and name to query."

@@ -15,8 +15,7 @@ import json
 import logging
 import secrets
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -36,6 +35,8 @@ SLICE = 50
 PREVIEW_LIFE = clock.HOUR
 KEPT = 7 * clock.DAY
 MOST = 200_000
+LATEST = 10
+"""Jobs of a person that are listed."""
 NAMED = 200
 """Members and failures that a page names; all are counted."""
 
@@ -51,7 +52,8 @@ Gather = Callable[[Redis, int, Mapping[str, str]], tuple[int, list[str], int]]
 @dataclass(frozen=True)
 class Work:
     """A kind of bulk work. One of `step` and `bulk` does it, `size` members at a time; `gather` looks for its members;
-    `shown` is how a member is named on pages.
+    `shown` is how a member is named on pages; `of_keys`: whether whoever manages the keys sees it under way, and may stop
+    it, whoever began it.
     """
 
     step: Step | None = None
@@ -59,6 +61,7 @@ class Work:
     gather: Gather | None = None
     shown: Callable[[str], str] = readable
     size: int = SLICE
+    of_keys: bool = False
 
 
 _kinds: dict[str, Work] = {}
@@ -104,6 +107,10 @@ class Job:
         return self.done - self.failed
 
 
+def is_of_keys(job: Job) -> bool:
+    return job.kind in _kinds and _kinds[job.kind].of_keys
+
+
 def register(kind: str, step: Step) -> None:
     register_work(kind, Work(step))
 
@@ -127,6 +134,7 @@ def preview(kind: str, members: Sequence[str], params: Mapping[str, str], *, by:
     for name in (keys.job(job), keys.job_members(job)):
         pipe.pexpireat(name, until)
     pipe.execute()
+    change(lambda draft: _list(draft, job, by))
     return job
 
 
@@ -142,10 +150,21 @@ def gather(kind: str, params: Mapping[str, str], *, by: str, title: str, token: 
         draft.expire_at(clock.now_ms() + KEPT, keys.job(job))
         draft.require("set", [keys.jobs_running()])
         draft.record("SADD", keys.jobs_running(), job)
-        draft.event("jobs", job)
+        _list(draft, job, by)
         return job
 
     return change(action, token=token)
+
+
+def _list(draft: Change, job: str, person: str) -> None:
+    """Put it among this person's, for as long as jobs are kept; whatever another tool put there goes. One round trip."""
+    name, now = keys.jobs_of(person), clock.now_ms()
+    if draft.client.type(name) not in ("none", "zset"):
+        draft.delete(name)
+    draft.record("ZADD", name, now, job)
+    draft.record("ZREMRANGEBYSCORE", name, "-inf", now - KEPT)
+    draft.expire_at(now + KEPT, name)
+    draft.event("jobs", job)
 
 
 def _facts(kind: str, params: Mapping[str, str], by: str, title: str) -> dict[str, str | int]:
@@ -167,21 +186,49 @@ def stop(job: str, *, by: str) -> None:
 
 def get(client: Redis, job: str) -> Job:
     """Three reads, one round trip. Raises NotFound, also for what another tool made unreadable."""
-    facts, members, failures = answered(
-        client.pipeline(transaction=False)
-        .hgetall(_key(job))
-        .lrange(keys.job_members(job), 0, NAMED - 1)
-        .lrange(keys.job_failures(job), 0, NAMED - 1)
-    )
-    if not facts:
+    if not keys.is_identifier(job):
+        raise NotFound("There is no such job.")
+    found = _load(client, [job])[job]
+    if found is None:
         raise NotFound("This job is no longer kept. A preview that nobody confirms ends after an hour.")
+    return found
+
+
+def running(client: Redis) -> list[Job]:
+    """The jobs under way. Two round trips."""
+    return [job for job in _load(client, _under_way(client)).values() if job]
+
+
+def latest(client: Redis, person: str) -> list[Job]:
+    """This person's latest bulk work that is still kept, the newest first: to come back to it. Two round trips."""
+    (members,) = answered(client.pipeline(transaction=False).zrange(keys.jobs_of(person), 0, LATEST - 1, desc=True))
+    return [job for job in _load(client, members or ()).values() if job and job.by == person]
+
+
+def _load(client: Redis, jobs: Iterable[str]) -> dict[str, Job | None]:
+    """Each of these, None where it is gone or unreadable. One round trip, none for no jobs."""
+    named = [job for job in jobs if keys.is_identifier(job)]
+    pipe = client.pipeline(transaction=False)
+    for job in named:
+        pipe.hgetall(keys.job(job))
+        pipe.lrange(keys.job_members(job), 0, NAMED - 1)
+        pipe.lrange(keys.job_failures(job), 0, NAMED - 1)
+    answers = answered(pipe) if named else []
+    return {
+        job: _job(job, facts or {}, members or (), failures or ())
+        for job, facts, members, failures in zip(named, answers[0::3], answers[1::3], answers[2::3], strict=True)
+    }
+
+
+def _job(job: str, facts: Mapping[str, str], members: Sequence[str], failures: Sequence[str]) -> Job | None:
+    """None for what is gone, or what another tool made unreadable."""
     shown = _kinds[facts["kind"]].shown if facts.get("kind") in _kinds else readable
     try:
         return Job(
             id=job,
             kind=facts["kind"],
             title=readable(facts["title"]),
-            state=facts["state"],
+            state=facts["state"],  # type: ignore[arg-type]
             total=int(facts["total"]),
             done=int(facts["done"]),
             failed=int(facts["failed"]),
@@ -190,24 +237,15 @@ def get(client: Redis, job: str) -> Job:
             created=clock.moment(int(facts["created"])),
             started=_moment(facts.get("started")),
             ended=_moment(facts.get("ended")),
-            members=tuple(map(shown, members or ())),
-            failures=tuple((shown(member), why) for member, why in map(_failure, failures or ())),
+            members=tuple(map(shown, members)),
+            failures=tuple((shown(member), why) for member, why in map(_failure, failures)),
             looked=int(facts.get("looked", 0)),
             among=int(facts.get("among", 0)),
             cursor=int(facts.get("cursor", 0)),
             cut="cut" in facts,
         )
-    except (LookupError, ValueError, TypeError, OverflowError, RecursionError) as error:
-        raise NotFound("What is kept of this job cannot be read: another tool wrote there.") from error
-
-
-def running(client: Redis) -> list[Job]:
-    """The jobs under way. Two round trips, and one for each."""
-    found = []
-    for job in _under_way(client):
-        with suppress(NotFound):
-            found.append(get(client, job))
-    return found
+    except (LookupError, ValueError, TypeError, OverflowError, RecursionError):
+        return None
 
 
 def _under_way(client: Redis) -> list[str]:

@@ -39,6 +39,14 @@ def job_for(request: HttpRequest, job: str) -> Job:
     return found
 
 
+def stoppable(request: HttpRequest, job: str) -> Job:
+    """One of this person's own, or bulk work over the keys for whoever manages them. Raises NotFound."""
+    found = jobs.get(redis.client(), job)
+    if jobs.is_of_keys(found) and viewer_of(request).may("manage_keys"):
+        return found
+    return job_for(request, job)
+
+
 @require_GET
 def detail(request: HttpRequest, job: str) -> HttpResponse:
     return web.live_page(request, "jobs", ("jobs",), lambda: _detail(request, job), shared=False)
@@ -61,8 +69,9 @@ def start(request: HttpRequest, job: str) -> HttpResponse:
 
 @require_POST
 def stop(request: HttpRequest, job: str) -> HttpResponse:
-    job_for(request, job)
+    found = stoppable(request, job)
     with web.told(request):
         jobs.stop(job, by=viewer_of(request).id)
         messages.success(request, "It stops after the slice under way.")
-    return web.back(request, reverse("job", args=(job,)))
+    own = found.by == viewer_of(request).id
+    return web.back(request, reverse("job", args=(job,)) if own else reverse("keys_batch"))

@@ -124,7 +124,8 @@ def batch(request: HttpRequest) -> HttpResponse:
     context = {
         "tab": "batch",
         "form": form,
-        "running": [each for each in jobs.running(redis.client()) if each.by == by],
+        "latest": jobs.latest(redis.client(), by),
+        "others": [each for each in jobs.running(redis.client()) if each.by != by and jobs.is_of_keys(each)],
         "prefixes": key_batch.PREFIXES,
     }
     return web.form_page(request, "keyspace/batch", context, areas=("jobs",), status=status)

@@ -19,7 +19,7 @@ from dashboard import charts, clock, redis
 from dashboard.charts import Bar, Point
 from dashboard.forms.server import Compare, Convert, product_of
 from dashboard.permissions import requires, viewer_of
-from dashboard.repository import layouts, server, server_rules
+from dashboard.repository import jobs, layouts, server, server_rules
 from dashboard.repository.layouts import Comparison
 from dashboard.repository.policies import Layout
 from dashboard.repository.server import Look, Reading
@@ -145,11 +145,12 @@ def _saved(look: Look) -> str:
 @require_safe
 @requires("see_server")
 def memory(request: HttpRequest) -> HttpResponse:
-    return web.live_page(request, "server/memory", ("server",), _memory)
+    return web.live_page(request, "server/memory", ("server", "jobs"), lambda: _memory(request), shared=False)
 
 
-def _memory() -> dict[str, Any]:
+def _memory(request: HttpRequest) -> dict[str, Any]:
     found = layouts.latest(redis.client())
+    own = jobs.latest(redis.client(), viewer_of(request).id)
     return {
         "comparison": found,
         "chart": _compared(found) if found else "",
@@ -159,6 +160,7 @@ def _memory() -> dict[str, Any]:
         "compare": Compare(),
         "convert": Convert(),
         "new_layout": settings.POLICY_LAYOUT,
+        "latest": [each for each in own if each.kind == layouts.CONVERT],
     }
 
 

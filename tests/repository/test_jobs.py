@@ -137,8 +137,8 @@ def test_one_that_another_tool_spoilt_is_told_and_keeps_no_other_waiting(countin
     assert jobs.running(counting) == [] and not counting.smembers(keys.jobs_running())
     try:
         assert jobs.get(counting, spoilt).state in ("running", "stopped")
-    except NotFound as error:
-        assert "cannot be read" in str(error) or how == "another type"
+    except NotFound:
+        assert jobs.latest(counting, "AG001") == [jobs.get(counting, sound)]
 
 
 def test_a_list_of_jobs_that_another_tool_broke_is_named_and_not_written_over_half_way(counting: Redis) -> None:
@@ -148,3 +148,21 @@ def test_a_list_of_jobs_that_another_tool_broke_is_named_and_not_written_over_ha
         jobs.start(job, by="AG001")
     assert jobs.get(counting, job).state == "previewed"
     assert jobs.running(counting) == [] and not jobs.work_once(counting)
+
+
+def test_a_persons_latest_are_found_again_whatever_has_become_of_them(counting: Redis) -> None:
+    made = [preview(f"m{number}") for number in range(jobs.LATEST + 1)]
+    jobs.preview("count", ["a"], {"word": "counted"}, by="AG002", title="Another's")
+    counting.delete(keys.job(made[-1]))
+    jobs.start(made[-2], by="AG001")
+    jobs.stop(made[-2], by="AG001")
+    found = jobs.latest(counting, "AG001")
+    assert [job.id for job in found] == made[-2:0:-1] and found[0].state == "stopped"
+    assert 0 < counting.pttl(keys.jobs_of("AG001")) <= jobs.KEPT
+
+
+def test_a_list_of_a_persons_jobs_that_another_tool_broke_is_begun_anew(counting: Redis) -> None:
+    counting.set(keys.jobs_of("AG001"), "x")
+    assert jobs.latest(counting, "AG001") == []
+    job = preview("a")
+    assert [each.id for each in jobs.latest(counting, "AG001")] == [job]

@@ -153,3 +153,43 @@ class TestBatch:
         admin_client.post(f"/jobs/{job}/stop/")
         work(store)
         assert jobs.get(store, job).state == "done" and len(list(store.scan_iter("test:*"))) == 100
+
+
+class TestComingBack:
+    def test_what_was_stopped_is_found_again_where_it_was_begun(
+        self, admin_client: Client, store: Redis, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        store.set("session:mobile:CUST001:d1", "x", ex=600)
+        order = {"family": "device_session", "verb": "extend", "amount": "1", "unit": "hours"}
+        job = job_of(admin_client.post("/keys/batch/", order))
+        assert f'href="/jobs/{job}/"' in body(admin_client, "/keys/batch/")
+        work(store)
+        admin_client.post(f"/jobs/{job}/start/")
+        admin_client.post(f"/jobs/{job}/stop/")
+        page = body(admin_client, "/keys/batch/")
+        assert f'href="/jobs/{job}/"' in page and "Stopped" in page and "Your latest bulk work" in page
+        assert job not in body(admin_client, "/server/memory/"), "it has nothing to do with the layouts"
+
+    def test_a_colleagues_is_seen_under_way_and_can_be_stopped_but_neither_read_nor_begun(
+        self, admin_client: Client, agent_client: Client, ghosts: Redis
+    ) -> None:
+        job = key_batch.gather_fix("ghost", by="ADM002")
+        page = body(admin_client, "/keys/batch/")
+        assert "Under way by others" in page and "ADM002" in page and f'formaction="/jobs/{job}/stop/"' in page
+        assert f'href="/jobs/{job}/"' not in page
+        assert (
+            admin_client.get(f"/jobs/{job}/").status_code == admin_client.post(f"/jobs/{job}/start/").status_code == 404
+        )
+        assert agent_client.post(f"/jobs/{job}/stop/").status_code == 404
+        assert jobs.get(ghosts, job).state == "gathering"
+        assert admin_client.get(f"/jobs/{job}/stop/").status_code == 405
+        assert admin_client.post(f"/jobs/{job}/stop/")["Location"] == "/keys/batch/"
+        work(ghosts)
+        assert jobs.get(ghosts, job).state == "done" and ghosts.exists(*GHOSTS) == 30
+
+    def test_a_colleagues_that_is_not_over_the_keys_is_left_alone(self, admin_client: Client, store: Redis) -> None:
+        job = jobs.preview("extend_quotes", ["auto:Q001"], {"limit": "2"}, by="AG001", title="Extend")
+        jobs.start(job, by="AG001")
+        assert job not in body(admin_client, "/keys/batch/")
+        assert admin_client.post(f"/jobs/{job}/stop/").status_code == 404
+        assert jobs.get(store, job).state == "running"
