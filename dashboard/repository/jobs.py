@@ -52,8 +52,7 @@ Gather = Callable[[Redis, int, Mapping[str, str]], tuple[int, list[str], int]]
 @dataclass(frozen=True)
 class Work:
     """A kind of bulk work. One of `step` and `bulk` does it, `size` members at a time; `gather` looks for its members;
-    `shown` is how a member is named on pages; `of_keys`: whether whoever manages the keys sees it under way, and may stop
-    it, whoever began it.
+    `shown` is how a member is named on pages.
     """
 
     step: Step | None = None
@@ -61,7 +60,6 @@ class Work:
     gather: Gather | None = None
     shown: Callable[[str], str] = readable
     size: int = SLICE
-    of_keys: bool = False
 
 
 _kinds: dict[str, Work] = {}
@@ -105,10 +103,6 @@ class Job:
     @property
     def succeeded(self) -> int:
         return self.done - self.failed
-
-
-def is_of_keys(job: Job) -> bool:
-    return job.kind in _kinds and _kinds[job.kind].of_keys
 
 
 def register(kind: str, step: Step) -> None:

@@ -285,11 +285,8 @@ def _record(draft: Change, what: str, names: Sequence[str], by: str, token: str)
 
 
 jobs.register_work(
-    "lifetimes",
-    jobs.Work(bulk=_change_lifetimes, gather=_gather_lifetimes, shown=one_key.shown, size=SLICE, of_keys=True),
+    "lifetimes", jobs.Work(bulk=_change_lifetimes, gather=_gather_lifetimes, shown=one_key.shown, size=SLICE)
 )
-jobs.register_work("extend_quotes_found", jobs.Work(step=_extend_quote, gather=_gather_quotes, of_keys=True))
-jobs.register_work(
-    "cleanup", jobs.Work(bulk=_clean_up, gather=_gather_cleanup, shown=_name_in, size=SLICE, of_keys=True)
-)
-jobs.register_work("fix_keys", jobs.Work(step=_fix, gather=_gather_broken, shown=one_key.shown, of_keys=True))
+jobs.register_work("extend_quotes_found", jobs.Work(step=_extend_quote, gather=_gather_quotes))
+jobs.register_work("cleanup", jobs.Work(bulk=_clean_up, gather=_gather_cleanup, shown=_name_in, size=SLICE))
+jobs.register_work("fix_keys", jobs.Work(step=_fix, gather=_gather_broken, shown=one_key.shown))

@@ -358,4 +358,4 @@ def _on_record(batch: str, layout: Layout, by: str) -> None:
     change(action, token=hashlib.sha256(f"{CONVERT}\n{batch}".encode()).hexdigest()[:40])
 
 
-jobs.register_work(CONVERT, jobs.Work(step=_step, gather=_gather, of_keys=True))
+jobs.register_work(CONVERT, jobs.Work(step=_step, gather=_gather))

@@ -39,10 +39,15 @@ def job_for(request: HttpRequest, job: str) -> Job:
     return found
 
 
+def is_over_keys(job: Job) -> bool:
+    """Whether whoever manages the keys sees it under way, and may stop it, whoever began it."""
+    return STARTED_BY.get(job.kind) == "manage_keys"
+
+
 def stoppable(request: HttpRequest, job: str) -> Job:
     """One of this person's own, or bulk work over the keys for whoever manages them. Raises NotFound."""
     found = jobs.get(redis.client(), job)
-    if jobs.is_of_keys(found) and viewer_of(request).may("manage_keys"):
+    if is_over_keys(found) and viewer_of(request).may("manage_keys"):
         return found
     return job_for(request, job)
 

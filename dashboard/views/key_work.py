@@ -21,6 +21,7 @@ from dashboard.repository import census, customers, families, jobs, key_batch, l
 from dashboard.repository.census import Found
 from dashboard.repository.linter import Rule
 from dashboard.views import params, web
+from dashboard.views.jobs import is_over_keys
 from dashboard.views.keyspace import address_of
 
 EXAMPLES = 20
@@ -125,7 +126,7 @@ def batch(request: HttpRequest) -> HttpResponse:
         "tab": "batch",
         "form": form,
         "latest": jobs.latest(redis.client(), by),
-        "others": [each for each in jobs.running(redis.client()) if each.by != by and jobs.is_of_keys(each)],
+        "others": [each for each in jobs.running(redis.client()) if each.by != by and is_over_keys(each)],
         "prefixes": key_batch.PREFIXES,
     }
     return web.form_page(request, "keyspace/batch", context, areas=("jobs",), status=status)
