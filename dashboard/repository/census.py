@@ -26,7 +26,7 @@ from redis.exceptions import ResponseError
 
 from dashboard import clock, keys
 from dashboard.errors import Conflict
-from dashboard.repository import families, linter
+from dashboard.repository import families, linter, one_key
 from dashboard.repository.store import Change, change
 from dashboard.repository.values import answered
 
@@ -197,13 +197,15 @@ class _Walk:
             rule = linter.judged(fact, now)
             if rule:
                 self._broken[rule][family] += 1
-                if len(self._examples[rule]) < EXAMPLES:
+                if len(self._examples[rule]) < EXAMPLES and _is_short(fact.name):
                     self._examples[rule].append(fact.name)
         self._seen += len(names)
 
     def _count(self, tally: _Tally, fact: linter.Fact) -> None:
         tally.keys += 1
         tally.lasting += fact.deadline is None
+        if not _is_short(fact.name):
+            return
         # Each key is in the sample with the same chance, however many follow.
         if len(tally.names) < SAMPLE:
             tally.names.append(fact.name)
@@ -268,6 +270,11 @@ class _Walk:
         except ResponseError as error:  # a store that takes no writes: the next look is due soon enough
             if "WRONGTYPE" in str(error):
                 raise
+
+
+def _is_short(name: str) -> bool:
+    """Whether a page can ask for it. Longer ones are counted; to keep a thousand of any length would fill the store."""
+    return len(name.encode(errors="surrogateescape")) <= one_key.LONGEST_NAME
 
 
 # -- from what is stored

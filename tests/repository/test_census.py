@@ -54,6 +54,14 @@ def test_keeps_names_of_each_family_whatever_bytes_they_are_made_of(
     assert store.get(odd) == "x"
 
 
+def test_a_name_longer_than_a_page_can_ask_for_is_counted_and_not_kept(store: Redis) -> None:
+    short, long = "x" * 1_024, "é" * 600
+    store.mset({short: "1", long: "1"})
+    found = taken(store)
+    assert found.families["unknown"].keys == found.findings["unknown"].total == 2
+    assert found.findings["unknown"].examples == (short,) and census.sample(store, "unknown", 0, 5) == ([short], 1)
+
+
 def test_a_family_that_is_gone_leaves_no_names_behind(store: Redis) -> None:
     store.set("tier:gold:what", "x")
     taken(store)
