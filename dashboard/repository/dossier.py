@@ -94,7 +94,7 @@ def _naming(customer: str) -> list[str]:
         (payments.INDEX, "date"),
     )  # fmt: skip
     named = [index.key(index.cell(customer=customer), sort) for index, sort in cells]
-    return [*keys.customer_keys(customer), *named, sessions.INDEX.key(sessions.INDEX.cell(person=customer), "deadline")]
+    return [*keys.customer_keys(customer), *named]
 
 
 def create(facts: Mapping[str, str], *, by: str, token: str | None = None) -> str:
@@ -129,12 +129,14 @@ def edit(customer: str, facts: Mapping[str, str], *, seen: str, by: str, token: 
 
 def _free_number(draft: Change) -> str:
     """A number of which nothing is known, watched so that it stays so. Customers are known by number alone, too: a quote
-    of CUST010, who has no profile, must not become that of whoever comes next. Six round trips for each that is taken.
+    of CUST010, who has no profile, must not become that of whoever comes next. Seven round trips for each that is taken.
     """
     while True:
         number = f"CUST{next_number('customer', 1):03}"
-        draft.watch(*_naming(number))
-        if not known(draft.client, number):
+        # Sessions have the number of a person, who may be of the staff: by themselves they make nobody a customer.
+        sessions_of = sessions.INDEX.key(sessions.INDEX.cell(person=number), "deadline")
+        draft.watch(*_naming(number), sessions_of)
+        if not known(draft.client, number) and not draft.client.exists(sessions_of):
             return number
 
 

@@ -166,7 +166,7 @@ class TestBeyondItsTime:
         text = store.get(over)
         store.set(over, "another")
         first = chain.verify(store).first
-        assert first is not None and (first.key, first.what) == (over, "the record was altered")
+        assert first is not None and first.key == over and first.what.startswith("the record was altered")
         store.set(over, text or "")
         holds.release(holds.hold_id("record", over), ending=1, by="SUP001")
         assert chain.verify(store).holds
