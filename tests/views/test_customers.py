@@ -507,7 +507,9 @@ class TestWhoLooked:
         self, agent_client: Client, supervisor_client: Client, admin_client: Client, john: str
     ) -> None:
         shown(agent_client, f"/customers/{john}/")
-        looked = re.compile(r'<li id="l-audit:access:customer:CUST001:[^>]*>.*?<p class="two">Viewed by AG001</p>', re.DOTALL)
+        looked = re.compile(
+            r'<li id="l-audit:access:customer:CUST001:[^>]*>.*?<p class="two">Viewed by AG001</p>', re.DOTALL
+        )
         for client in (supervisor_client, admin_client):
             assert looked.search(shown(client, f"/customers/{john}/"))
         page = shown(agent_client, f"/customers/{john}/")
