@@ -5,7 +5,7 @@ and changes to one, which their policies tell, too.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Literal
 
@@ -152,7 +152,9 @@ def of(client: Redis, scope: Scope, customer: str) -> Dossier:
     paid = payments.of_customer(client, customer)
     moves = [each for each in audit.history(client, audit.CUSTOMER, customer) if _is_move(each)]
     things = _things(customer, held, [*live.rows, *ended.rows], filed)
-    records = audit.histories(client, things, limit=EVENTS)
+    records = list(audit.histories(client, things, limit=EVENTS))
+    texts = policies.told_to(client, scope, [record.text for _, _, record in records])
+    records = [(*of, replace(record, text=text)) for (*of, record), text in zip(records, texts, strict=True)]
     events = [*_recorded(records), *_told(found.customer), *_paid(paid.rows), *_begun(held), *_filed(filed)]
     return Dossier(
         customer=found.customer,

@@ -294,6 +294,18 @@ def named_to(client: Redis, scope: Scope, ids: Iterable[str]) -> frozenset[str]:
     return every - {each for each, policy in loaded.items() if not scope.sees(policy.product, policy.branch)}
 
 
+_NAMED = re.compile(rf"\b(?:{'|'.join(keys.PRODUCTS)}):[^\s:*?\[\]{{}}|,;/]*[^\s:*?\[\]{{}}|,;/.]")
+
+
+def told_to(client: Redis, scope: Scope, texts: Sequence[str]) -> list[str]:
+    """These texts (of records) without the ids of policies that this person may not see. Four round trips at most, none
+    for who sees everything or where none is named.
+    """
+    ids = {each for text in texts for each in _NAMED.findall(text)}
+    named = named_to(client, scope, ids) if ids else ids
+    return [_NAMED.sub(lambda id: id[0] if id[0] in named else "another's policy", text) for text in texts]
+
+
 def load(
     client: Redis,
     ids: Iterable[str],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any
 
 from django.contrib import messages
@@ -77,6 +78,8 @@ def _detail(request: HttpRequest, city: str, zip_code: str) -> dict[str, Any]:
     all_wrong = places.compare(client, where)
     named = policies.named_to(client, viewer.scope, [each.policy for each in all_wrong])
     wrong = [each for each in all_wrong if each.policy in named][:NAMED]
+    records = audit.history(client, audit.PLACE, city, zip_code)
+    texts = policies.told_to(client, viewer.scope, [record.text for record in records])
     return {
         "where": where,
         "rows": rows,
@@ -91,7 +94,7 @@ def _detail(request: HttpRequest, city: str, zip_code: str) -> dict[str, Any]:
         },
         "wrong": wrong,
         "more_wrong": len(all_wrong) - len(wrong),
-        "history": audit.history(client, audit.PLACE, city, zip_code),
+        "history": [replace(record, text=text) for record, text in zip(records, texts, strict=True)],
         "may_edit": viewer.may("edit_customers"),
     }
 

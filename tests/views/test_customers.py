@@ -360,6 +360,19 @@ class TestPlacesAndGroups:
         page = shown(second_agent_client, f"/customers/{john}/")
         assert "auto:999" in page and "nonsense" in page, "what is no policy at all is nobody's"
 
+    def test_nor_in_the_records_of_their_repair(
+        self, agent_client: Client, second_agent_client: Client, store: Redis, john: str
+    ) -> None:
+        store.set("customer:CUST001:policies", "home:200001")
+        store.set("policy:home:200001:agent", "AG001")
+        store.set("policy:home:200001:property_address", "1 Elm St, Austin TX 78701")
+        for path in ("/locations/dallas/75201/", f"/customers/{john}/"):
+            agent_client.post(f"{path}repair/")
+            assert "home:200001 stands in the" in shown(agent_client, path)
+            page = shown(second_agent_client, path)
+            assert "repaired by AG001" in page and "another&#x27;s policy stands in the" in page
+            assert "100001" not in page and "200001" not in page
+
     def test_no_place_that_can_be_none_is_repaired(self, agent_client: Client) -> None:
         answer = agent_client.post("/locations/{{7*7}}/null/repair/", follow=True)
         assert answer.status_code == 404
