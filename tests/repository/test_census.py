@@ -32,6 +32,13 @@ def test_counts_each_family_and_what_has_no_lifetime(store: Redis) -> None:
     assert found.families["unknown"].keys == 1
 
 
+def test_what_the_server_gives_twice_is_counted_once(store: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    store.set("policy:auto:100001:premium", "1200")
+    monkeypatch.setattr(store, "scan", lambda cursor, count: (0, ["policy:auto:100001:premium"] * 3))
+    found = taken(store)
+    assert found.keys == found.families["policy_field"].keys == 1
+
+
 def test_weighs_a_sample_and_tells_all(store: Redis) -> None:
     value, number = "x" * 1_000, 300
     store.mset({f"policy:auto:{each}:premium": value for each in range(100_000, 100_000 + number)})
