@@ -93,7 +93,8 @@ def test_is_seen_as_it_goes_on_and_can_be_stopped(store: Redis, monkeypatch: pyt
     assert not census.take(store, rest=0, stop=lambda: next(steps) == 5)
     latest, now = census.read(store)
     assert latest is None and now and now.under_way
-    assert 0 < now.keys < 300 and now.total == 300 and now.families["policy_field"].keys == now.keys
+    assert 0 < now.keys < 300 and now.total == 300
+    assert now.families["policy_field"].keys in (now.keys, now.keys - 1), "the census' own key may be among them"
     assert census.is_due(store), "whoever holds the lease next makes it anew"
 
 
