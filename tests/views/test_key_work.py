@@ -154,6 +154,10 @@ class TestBatch:
         work(store)
         assert jobs.get(store, job).state == "done" and len(list(store.scan_iter("test:*"))) == 100
 
+    def test_a_live_update_leaves_the_way_to_the_other_pages_of_keys(self, admin_client: Client) -> None:
+        answer = admin_client.get("/keys/batch/", headers={"HX-Request": "true"}).content.decode()
+        assert 'href="/keys/lint/"' in answer and 'id="filters" data-region' in answer
+
 
 class TestComingBack:
     def test_what_was_stopped_is_found_again_where_it_was_begun(
