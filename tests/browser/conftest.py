@@ -14,6 +14,11 @@ from tests.processes import Dashboard
 Enter = Callable[..., Page]
 Visit = Callable[[str, str], Page]
 
+CALLED_OFF = ("htmx:afterRequest", "htmx:sendAbort")
+"""What htmx tells as an error although the page means it: a request that its own leaving cuts off, or that one of its actions
+calls off, for the answer would show what was before (`live.js`).
+"""
+
 expect.set_options(timeout=15_000)  # far beyond what it takes, so that a busy machine fails nothing
 
 
@@ -59,8 +64,7 @@ class Door:
         page.wait_for_url(lambda url: "/login/" not in url)
 
     def _heard(self, told: ConsoleMessage) -> None:
-        # A request that the page's own leaving cuts off: htmx says so as an error.
-        if told.type == "error" and not told.text.startswith("htmx:afterRequest"):
+        if told.type == "error" and not told.text.startswith(CALLED_OFF):
             self.faults.append(f"{told.text} {told.location}")
 
     def _answered(self, response: Response) -> None:
