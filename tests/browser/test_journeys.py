@@ -117,6 +117,11 @@ def test_the_store_goes_away_and_comes_back(enter: Enter, dashboard: Dashboard) 
 def test_everything_works_without_javascript(enter: Enter, dashboard: Dashboard) -> None:
     write_quote(dashboard, "Q805")
     page = enter("AG001", "/quotes/?customer=CUST004", java_script_enabled=False)
+    for _ in range(50):  # the follower has to hear of it, and this page does not hear of the follower
+        if page.locator("#q-auto-Q805").count():
+            break
+        page.wait_for_timeout(100)
+        page.reload()
     page.locator("#q-auto-Q805 button").click()
     assert page.url.endswith("/quotes/?customer=CUST004")
     assert "now holds until" in page.locator("#toasts").inner_text()
