@@ -19,6 +19,8 @@ LONGEST = 2_000
 """Characters of one value that are shown; a longer one is cut and named as a problem."""
 
 _INVISIBLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+_HALF = re.compile(r"[\ud800-\udc7f\udd00-\udfff]")
+"""Surrogates but those that stand for bytes."""
 _DELIMITERS = re.compile(r"[|\x00-\x1f\x7f]")
 _AMOUNT = re.compile(r"-?\d{1,15}(?:\.\d{1,6})?")
 
@@ -158,16 +160,21 @@ def readable(raw: str) -> str:
     """Text that can be shown and sent: bytes that were not UTF-8 (surrogates here) become \\xNN; control characters and
     marks that turn the direction of what follows become visible.
     """
-    return _INVISIBLE.sub(lambda found: f"\\u{ord(found[0]):04x}", decoded(raw))
+    return _INVISIBLE.sub(_told, decoded(raw))
 
 
 def decoded(raw: str) -> str:
-    """Bytes that were not UTF-8 (surrogates here) become \\xNN."""
+    """Bytes that were not UTF-8 (surrogates here) become \\xNN; halves of characters, as JSON can have them, \\uNNNN."""
     try:
         raw.encode()
     except UnicodeEncodeError:
-        return raw.encode(errors="surrogateescape").decode(errors="backslashreplace")
+        whole = _HALF.sub(_told, raw)
+        return whole.encode(errors="surrogateescape").decode(errors="backslashreplace")
     return raw
+
+
+def _told(found: re.Match[str]) -> str:
+    return f"\\u{ord(found[0]):04x}"
 
 
 def shorten(text: str, length: int = 60) -> str:

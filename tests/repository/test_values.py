@@ -120,6 +120,10 @@ def test_a_key_of_another_type_is_named() -> None:
     assert looking.has("it")
 
 
+def test_half_a_character_as_json_can_have_it_is_shown_escaped() -> None:
+    assert reader("a\ud800b\udfff").text("it") == "a\\ud800b\\udfff"
+
+
 def test_broken_utf_8_is_shown_escaped_and_named() -> None:
     looking = reader(b"caf\xe9 \xff".decode(errors="surrogateescape"))
     assert looking.text("it") == "caf\\xe9 \\xff"
