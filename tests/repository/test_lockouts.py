@@ -286,7 +286,7 @@ class TestManyAtOnce:
 
     def test_the_right_password_among_them_opens_the_one_try_that_it_forgives(self, store: Redis) -> None:
         let_in = 0
-        for _ in range(20):
+        for number in range(20):
             store.flushall()
             right, told = lockouts.begin("AG001"), []
 
@@ -297,7 +297,7 @@ class TestManyAtOnce:
                 except Closed:
                     told.append(False)
 
-            verified, _outcomes = many(signin.verified, 40, beside=succeed)
+            verified, _outcomes = many(signin.verified, 40, beside=succeed, late=number / 1_000)
             assert len(verified) == (3 if told[0] else 2), "of three places it has taken the first, and gives it back"
             assert (store.get(COUNTER), store.get(FIRST)) == ("3", "3_attempts")
             let_in += told[0]
@@ -305,9 +305,15 @@ class TestManyAtOnce:
 
 
 def many(
-    sign_in: Callable[..., object], count: int = 50, *, beside: Callable[[], object] = lambda: None
+    sign_in: Callable[..., object],
+    count: int = 50,
+    *,
+    beside: Callable[[], object] = lambda: None,
+    late: float = 0,
 ) -> tuple[list[int], list[str]]:
-    """So many wrong attempts at once, and what else happens: the numbers of those verified, and how each ended."""
+    """So many wrong attempts at once, and what else happens, by so many seconds before them: the numbers of those verified,
+    and how each ended.
+    """
     verified: list[int] = []
     outcomes: list[str] = []
     start = threading.Barrier(count + 1)
@@ -318,6 +324,7 @@ def many(
             time.sleep(0.02)
 
         start.wait()
+        time.sleep(late)
         try:
             sign_in("AG001", verify)
         except signin.WrongPassword:
