@@ -23,7 +23,7 @@ run: $(VENV)/runtime
 
 test: lint
 	@$(BIN)/python -m pytest -q -n auto --maxprocesses 4 --dist worksteal -m "not (long or browser or fault)" $(TESTS) || [ $$? -eq 5 ]
-	@$(BIN)/python -m pytest -q -n 3 --dist worksteal -m $(SLOW) $(SLOW_TESTS) || [ $$? -eq 5 ]
+	@$(BIN)/python -m pytest -q -n 3 --dist loadfile -m $(SLOW) $(SLOW_TESTS) || [ $$? -eq 5 ]
 
 long: $(VENV)/tests
 	@$(BIN)/python -m pytest -q -m long $(TESTS)
